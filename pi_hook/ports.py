@@ -1,0 +1,179 @@
+"""The seams between the daemon's policy and the world: what the daemon needs, as small Protocols of plain values.
+
+Each Protocol has one real implementation (named in its docstring) and one in-memory fake in ``tests/support``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class Step(StrEnum):
+    """Long work that runs in a systemd unit of its own, ``pi-hook-STEP.service``, and outlives the daemon."""
+
+    REFRESH = "refresh"
+    """Fetch the lists of our own apt source; check the candidate against the offer."""
+    DOWNLOAD = "download"
+    """Fetch every .deb of the granted version into the agent's own cache."""
+    INSTALL = "install"
+    """Run unattended-upgrades for exactly the granted version."""
+
+
+class Problem(StrEnum):
+    """Why a step could not do its work; each is either a deferral reason of the gate or final for this version."""
+
+    UNREACHABLE = "unreachable"  # network or server; try again with backoff
+    REFUSED = "refused"  # 401, 403: the repository does not know this device
+    NOT_PUBLISHED = "not_published"  # the offered version is not in the signed lists (yet)
+    URGENCY_MISMATCH = "urgency_mismatch"  # the signed urgency is not the offered one
+    UNTRUSTED = "untrusted"  # apt or debsig-verify refused a signature or a hash
+    DEPENDENCY_BLOCKED = "dependency_blocked"
+    DISK_FULL = "disk_full"
+    READ_ONLY_ROOT = "read_only_root"
+    APT_LOCKED = "apt_locked"
+    DPKG_FAILED = "dpkg_failed"  # dpkg does not say "installed" afterwards
+    INTERRUPTED = "interrupted"  # the unit ended without leaving a result
+
+
+@dataclass(frozen=True, slots=True)
+class StepRequest:
+    """What a step is to work on."""
+
+    name: str
+    version: str
+    urgency: str
+    """The offered urgency, ``scheduled`` or ``urgent``; checked against signed metadata, never believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a step left behind; ``problem`` is None on success."""
+
+    step: Step
+    version: str
+    problem: Problem | None = None
+    message: str = ""
+    """One sentence for people: what happened and what to do."""
+    urgency: str | None = None
+    """After REFRESH: the most urgent of the signed versions above the installed one, up to the granted one."""
+    bytes_fetched: int = 0
+
+
+class RunningStep(Protocol):
+    """A started step. Real: ``pi_hook.units.SystemdStep``."""
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when the step has ended (a pidfd), for a selector."""
+
+    def result(self) -> StepResult:
+        """The result, once ended; ``INTERRUPTED`` where the unit left none. Never raises."""
+
+    def close(self) -> None:
+        """Release the descriptor."""
+
+
+class StepRunner(Protocol):
+    """Starts steps. Real: ``pi_hook.units.SystemdSteps``."""
+
+    def start(self, step: Step, request: StepRequest) -> RunningStep:
+        """Start a step, or join it where its unit is still at work for the same request (after a daemon restart)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What dpkg says about the assistant."""
+
+    version: str | None
+    """The version of ``NAME`` whose dpkg status is exactly ``install ok installed``; None otherwise."""
+    held: bool = False
+    """``apt-mark hold``."""
+    broken: str | None = None
+    """dpkg's status words where ``NAME`` or a layer of it is not wholly installed."""
+
+
+class Packages(Protocol):
+    """dpkg's database, read cheaply. Real: ``pi_hook.dpkg.Dpkg``."""
+
+    def installed(self) -> Installed:
+        """The state now; one ``dpkg-query`` call, no python-apt (memory)."""
+
+    def compare(self, a: str, b: str) -> int:
+        """Negative, zero, positive, as dpkg orders versions."""
+
+
+class Releases(Protocol):
+    """The release directories and ``current``. Real: ``pi_hook.release_dir.ReleaseDir``."""
+
+    def active(self) -> str | None:
+        """The version that ``current`` names and that is complete; None where missing, dangling or incomplete."""
+
+    def complete(self, version: str) -> bool:
+        """Whether the release directory and its deps layer are wholly there."""
+
+    def activate(self, version: str) -> None:
+        """Sync, then point ``current`` at the version by one rename, then sync the folder. Raises ``ReleaseError``."""
+
+    def protect(self, versions: frozenset[str]) -> None:
+        """Write the exact package names of these versions' layers as never to be auto-removed (durable)."""
+
+    def remove_others(self, keep: frozenset[str]) -> list[str]:
+        """Remove the layers of all other versions; returns the package names removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """What systemd and /proc say about the assistant's unit."""
+
+    active: bool
+    """ActiveState is ``active`` and SubState ``running``."""
+    failed: bool
+    restarts: int
+    """systemd's NRestarts: automatic restarts since the last start by hand."""
+    main_pid: int
+    release: str | None
+    """PI_OTA_RELEASE of the main process; None without a process."""
+    words: str = ""
+    """For people: e.g. ``failed (Result: exit-code)``."""
+
+
+class Service(Protocol):
+    """The assistant's unit. Real: ``pi_hook.service.AssistantService``."""
+
+    def state(self) -> ServiceState: ...
+
+    def restart(self) -> None:
+        """``reset-failed``, then restart. Raises ``ServiceError`` where systemd refuses; a crash shows in ``state``."""
+
+    def health(self) -> str | None:
+        """Run the active release's health command: None when healthy or none is set, else a sentence."""
+
+    def journal_tail(self, since: datetime, max_characters: int = 16_384) -> str:
+        """The unit's last journal lines since then, secrets removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """One reading of all clocks, taken together."""
+
+    wall: datetime
+    """Aware, UTC."""
+    monotonic: float
+    """Seconds of CLOCK_BOOTTIME: runs on through suspend, starts with the boot."""
+    synchronised: bool
+
+
+class Clock(Protocol):
+    """Real: ``pi_hook.clock.SystemClock``."""
+
+    def read(self) -> ClockReading: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What forbids installing right now, apart from time and use; gathered by ``pi_hook.conditions``."""
+
+    problems: frozenset[str] = field(default_factory=frozenset)
+    """Of DISK_FULL, READ_ONLY_ROOT, APT_LOCKED, METERED, ON_BATTERY."""
