@@ -177,3 +177,35 @@ class Conditions:
 
     problems: frozenset[str] = field(default_factory=frozenset)
     """Of DISK_FULL, READ_ONLY_ROOT, APT_LOCKED, METERED, ON_BATTERY."""
+
+
+class ReleaseError(Exception):
+    """A release cannot be activated; the text says why and what to do."""
+
+
+class ServiceError(Exception):
+    """systemd refused to restart the assistant; the text holds its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class AptSettings:
+    """What apt needs to know of our repository and of this device."""
+
+    server_url: str
+    """``https://SERVER`` or, for hosts that development allows, ``http://HOST:PORT``."""
+    debian: str
+    """The Debian release, which names the repository's prefix: ``trixie``."""
+    channel: str
+    assistant: str
+    device_id: str
+    device_token: str = field(repr=False)
+
+
+class AptSource(Protocol):
+    """apt's knowledge of our repository. Real: ``pi_hook.apt_source.AptSourceFiles``."""
+
+    def write(self, settings: AptSettings) -> bool:
+        """Write source, credentials, pins and hook (each atomically); True where anything changed."""
+
+    def remove(self) -> None:
+        """Remove all of these again (a retired device)."""
