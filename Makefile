@@ -1,0 +1,76 @@
+# pi-ota: build, publish and try it. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Debian's own Python: python3-apt exists for no other.
+DEBIAN_PYTHON := /usr/bin/python3
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STATE ?= .pi-ota
+JOBS ?= $(shell nproc)
+PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
+
+.PHONY: setup
+setup: packages $(VENV)/.installed ## install what is needed: Debian packages and a Python environment in .venv
+
+.PHONY: packages
+packages:
+	@.ci/install-packages
+
+# With the system's packages: python3-apt and python3-gpiozero are Debian's, everything else is locked with hashes.
+$(VENV)/.installed: requirements.lock | packages
+	@echo "Making $(VENV)"
+	@$(DEBIAN_PYTHON) -m venv --clear --system-site-packages $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@touch $@
+
+.PHONY: demo
+demo: setup ## the whole path, in a virtual Pi: release, install, defer, update, roll back
+	@$(PYTHON) -m demo.story --state $(STATE)
+
+.PHONY: serve
+serve: setup ## run aptly and the server on port 8000 with a state folder of their own (STATE=.pi-ota)
+	@$(PYTHON) -m demo.stack --state $(STATE)
+
+.PHONY: release
+release: setup ## build, sign, publish, announce: VERSION=1.0.0 NOTES="…" URGENCY=scheduled SRC=examples/sample_assistant
+	@$(PYTHON) -m pkgbuild release --version "$(VERSION)" --notes "$(NOTES)" --urgency "$(URGENCY)" --src "$(SRC)" \
+	  $(if $(CHANNEL),--channel "$(CHANNEL)")
+
+export PKGBUILD_CONFIG ?= $(STATE)/pkgbuild.toml
+
+.PHONY: agent
+agent: packages ## build the device agent's Debian package, pi-hook, into build/
+	@debian/build-into build
+
+.PHONY: test
+test: setup ## all tests but the ones that boot the virtual Pi
+	@$(PYTEST) -n $(JOBS) --dist loadgroup -m "not e2e" tests
+
+.PHONY: e2e
+e2e: setup ## the tests that boot the virtual Pi
+	@$(PYTEST) -m e2e tests/e2e
+
+.PHONY: lint
+lint: setup ## ruff: rules and format
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+
+.PHONY: types
+types: setup ## mypy --strict
+	@$(PYTHON) -m mypy
+
+.PHONY: lock
+lock: setup ## resolve the Python dependencies anew into requirements.lock
+	@$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --upgrade --extra dev --output-file requirements.lock pyproject.toml
+
+.PHONY: clean
+clean: ## remove what make has made here: build, caches, the demo's state (not .venv)
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo rm -rf build .cache $(STATE) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,158 @@
+"""Makes the virtual Pi's disk: Debian 13 by mmdebstrap, the agent put in with apt, an ext4 file system without loop devices.
+
+Two steps are cached, each under the hash of all that went into it: the base (Debian, a minute, needs the mirror) and
+the disk (base plus the given .debs, seconds, needs nothing). A change of the recipe changes the hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demo.shell import CommandError, run
+
+RECIPE = Path(__file__).parent / "recipe.json"
+OVERLAY = Path(__file__).parent / "overlay"
+MIRROR_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What QEMU boots: a raw ext4 root file system, and the kernel and initrd that belong to it."""
+
+    root: Path
+    kernel: Path
+    initrd: Path
+
+
+def build_disk(cache: Path, debs: Sequence[Path], say: Callable[[str], None]) -> Disk:
+    """Return a disk with the given packages installed, from the cache where it is there.
+
+    ``say`` is told what takes time. Raises ``CommandError`` where mmdebstrap, apt or mke2fs fails.
+    """
+    recipe = json.loads(RECIPE.read_text())
+    base = _base(cache, recipe, say)
+    name = _digest(base.name.encode(), *(deb.read_bytes() for deb in sorted(debs)), *_overlay_bytes())
+    folder = cache / f"vpi-disk-{name}"
+    if not folder.exists():
+        say(f"virtual Pi: installing {', '.join(deb.name for deb in debs) or 'nothing'} into the image")
+        _sweep(cache, "vpi-disk-*")
+        with _work_folder(cache) as work:
+            _fill(work, base, debs, recipe)
+            (work / "disk").rename(folder)
+    return Disk(folder / "root.ext4", folder / "vmlinuz", folder / "initrd.img")
+
+
+def _base(cache: Path, recipe: dict[str, Any], say: Callable[[str], None]) -> Path:
+    """The root file system as a tar archive, without any package of ours."""
+    archive = cache / f"vpi-base-{_digest(json.dumps(recipe).encode())}.tar"
+    if archive.exists():
+        return archive
+    cache.mkdir(parents=True, exist_ok=True)
+    _sweep(cache, "vpi-base-*")
+    say(f"virtual Pi: making the Debian {recipe['suite']} image (about a minute, once)")
+    modules = "\\n".join(recipe["initrd_modules"])
+    hooks = [
+        # The initrd is loaded by an emulated processor: only what mounts the root file system goes in.
+        '--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d"',
+        '--essential-hook=echo MODULES=list > "$1/etc/initramfs-tools/conf.d/vpi"',
+        f"--essential-hook=printf '{modules}\\n' > \"$1/etc/initramfs-tools/modules\"",
+    ]
+    partial = archive.with_suffix(".partial.tar")
+    command = [
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=minbase",
+        f"--architectures={recipe['architecture']}",
+        f"--include={','.join(recipe['packages'])}",
+        '--aptopt=APT::Install-Recommends "false"',
+        '--aptopt=Acquire::Languages "none"',
+        *[f"--dpkgopt=path-exclude={path}" for path in recipe["excluded_paths"]],
+        *hooks,
+        recipe["suite"],
+        str(partial),
+    ]
+    for attempt in range(1, MIRROR_ATTEMPTS + 1):
+        try:
+            run(command, root=True, env={"TMPDIR": str(cache)}, timeout=1200)
+            break
+        except CommandError as error:
+            if attempt == MIRROR_ATTEMPTS:
+                raise
+            # Debian's mirror has moments in which its lists and its pool do not match.
+            say(f"virtual Pi: mmdebstrap failed, trying again ({str(error).splitlines()[-1]})")
+    run(["chown", f"{os.getuid()}:{os.getgid()}", partial], root=True)
+    partial.rename(archive)
+    return archive
+
+
+def _fill(work: Path, base: Path, debs: Sequence[Path], recipe: dict[str, Any]) -> None:
+    """Unpack the base, let apt install the packages, lay the overlay over it and make the file system from it."""
+    tree, disk = work / "tree", work / "disk"
+    disk.mkdir()
+    run(["mkdir", tree], root=True)
+    run(["tar", "--extract", "--file", base, "--directory", tree, "--numeric-owner"], root=True)
+    if debs:
+        run(["mkdir", tree / "debs"], root=True)
+        for deb in debs:
+            run(["cp", deb, tree / "debs"], root=True)
+        inside = [f"/debs/{deb.name}" for deb in debs]
+        # Services start at boot, not in the chroot; the archive lists are needed to see that nothing is missing.
+        run(["chroot", tree, "sh", "-c", "printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d"], root=True)
+        run(["chroot", tree, "chmod", "755", "/usr/sbin/policy-rc.d"], root=True)
+        run(
+            ["chroot", tree, "apt-get", "install", "--yes", "--no-install-recommends", "--no-download", *inside],
+            root=True,
+            env={"DEBIAN_FRONTEND": "noninteractive"},
+        )
+        run(["chroot", tree, "rm", "-r", "/usr/sbin/policy-rc.d", "/debs"], root=True)
+    run(["cp", "-rT", "--no-preserve=ownership", OVERLAY, tree], root=True)
+    for unit in recipe["enabled_units"]:
+        run(["chroot", tree, "systemctl", "--quiet", "enable", unit], root=True)
+    run(["cp", "-L", tree / "vmlinuz", disk / "vmlinuz"], root=True)
+    run(["cp", "-L", tree / "initrd.img", disk / "initrd.img"], root=True)
+    image = disk / "root.ext4"
+    run(["truncate", f"--size={recipe['disk_size']}", image])
+    run(["mke2fs", "-q", "-t", "ext4", "-d", tree, image], root=True)
+    run(["chown", "-R", f"{os.getuid()}:{os.getgid()}", disk], root=True)
+
+
+class _work_folder:  # noqa: N801 -- a context manager used like a function
+    """A folder that root may fill and that is gone afterwards, whatever happens."""
+
+    def __init__(self, parent: Path) -> None:
+        self._path = Path(tempfile.mkdtemp(prefix="vpi-work-", dir=parent))
+
+    def __enter__(self) -> Path:
+        return self._path
+
+    def __exit__(self, *exc: object) -> None:
+        run(["rm", "-rf", "--one-file-system", self._path], root=True)
+
+
+def _sweep(cache: Path, pattern: str) -> None:
+    """Images of earlier recipes are of no use to anybody."""
+    for path in cache.glob(pattern):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _overlay_bytes() -> list[bytes]:
+    files = sorted(path for path in OVERLAY.rglob("*") if path.is_file())
+    return [part for path in files for part in (str(path.relative_to(OVERLAY)).encode(), path.read_bytes())]
+
+
+def _digest(*parts: bytes) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(hashlib.sha256(part).digest())
+    return whole.hexdigest()[:16]

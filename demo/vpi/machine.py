@@ -1,0 +1,153 @@
+"""One virtual Pi: boot it, talk to it, press its button, set its clock and zone, cut its power.
+
+Plain emulation (``-accel tcg``): the same everywhere, and about as slow as a small Pi. The guest reaches one address of
+the network only, the update server, as ``SERVER_ADDRESS``; everything else is cut off by QEMU's ``restrict=on``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from demo.shell import run
+from demo.vpi.channel import Channel, ChannelError
+from demo.vpi.guest import Guest, GuestError
+from demo.vpi.image import Disk
+
+SERVER_ADDRESS = "10.0.2.100"
+SERVER_PORT = 8000
+SERVER_URL = f"http://{SERVER_ADDRESS}:{SERVER_PORT}"
+BUTTON_DEVICE = "/dev/input/button"
+BOOT_SECONDS = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What the machine is made of."""
+
+    memory_megabytes: int = 512
+    processors: int = 2
+
+
+class VirtualPi:
+    """A running or switched-off virtual Pi whose disk is an overlay: the image below it is never written."""
+
+    def __init__(self, disk: Disk, folder: Path, server_port: int, hardware: Hardware = Hardware()) -> None:  # noqa: B008 -- frozen
+        """``folder`` (made here) holds overlay, sockets and the console's log; ``server_port`` is one of this machine's."""
+        self._disk = disk
+        self._folder = folder
+        self._server_port = server_port
+        self._hardware = hardware
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self.guest = Guest(folder / "agent.sock")
+        self.console = folder / "console.log"
+        self._overlay = folder / "overlay.qcow2"
+        if not self._overlay.exists():
+            run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", disk.root.resolve(), "-F", "raw", self._overlay])
+
+    @property
+    def pid(self) -> int | None:
+        """QEMU's process id while the machine is on."""
+        return self._process.pid if self._process else None
+
+    def boot(self, wait: bool = True) -> None:
+        """Switch on and, with ``wait``, return when the guest answers. Raises ``GuestError`` where it does not."""
+        for name in ("agent.sock", "monitor.sock"):
+            (self._folder / name).unlink(missing_ok=True)
+        with (self._folder / "qemu.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        if wait:
+            self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        """Return when the guest answers. Raises ``GuestError`` with the console's end where it does not."""
+        try:
+            self.guest.wait_until_up(BOOT_SECONDS)
+        except GuestError as error:
+            logs = [self._folder / "qemu.log", self.console]
+            tails = [log.read_text(errors="replace")[-2000:] for log in logs if log.exists()]
+            raise GuestError(f"{error}\n{''.join(tails)}") from error
+
+    def press_button(self) -> None:
+        """Press and release the button once: a key event of the input device ``BUTTON_DEVICE``."""
+        self._monitor("send-key", keys=[{"type": "qcode", "data": "spc"}], **{"hold-time": 80})
+
+    def set_clock(self, instant: datetime) -> None:
+        """Step the guest's wall clock to an aware instant."""
+        self.guest.run(f"date --utc --set=@{instant.timestamp():.3f}")
+
+    def set_zone(self, zone: str) -> None:
+        """Set the guest's time zone, a name below /usr/share/zoneinfo."""
+        self.guest.run(f"test -f /usr/share/zoneinfo/{zone} && ln -sf /usr/share/zoneinfo/{zone} /etc/localtime")
+
+    def cut_power(self) -> None:
+        """Stop at once, as pulling the plug does: what the guest has not flushed is lost."""
+        with contextlib.suppress(ChannelError):
+            self._monitor("quit")
+        self._end()
+
+    def shut_down(self, timeout: float = 60) -> None:
+        """Shut down in order; falls back to cutting the power after ``timeout`` seconds."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ChannelError):
+            self._monitor("system_powerdown")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
+        self._end()
+
+    def _monitor(self, command: str, **arguments: object) -> None:
+        with Channel(self._folder / "monitor.sock", timeout=10) as channel:
+            channel.read()  # the greeting
+            channel.execute("qmp_capabilities")
+            channel.execute(command, **arguments)
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        deadline = time.monotonic() + 5
+        while self._process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def _command(self) -> list[str]:
+        to_server = f"guestfwd=tcp:{SERVER_ADDRESS}:{SERVER_PORT}-cmd:socat STDIO TCP4:127.0.0.1:{self._server_port}"
+        kernel_words = "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=false mitigations=off random.trust_cpu=on"
+        return [
+            "qemu-system-x86_64",
+            *("-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"),
+            *("-smp", str(self._hardware.processors), "-m", str(self._hardware.memory_megabytes)),
+            *("-nodefaults", "-display", "none", "-no-reboot"),
+            *("-serial", f"file:{self.console}"),
+            *("-kernel", str(self._disk.kernel), "-initrd", str(self._disk.initrd), "-append", kernel_words),
+            *("-drive", f"file={self._overlay},if=virtio,format=qcow2,discard=unmap"),
+            *("-netdev", f"user,id=net,restrict=on,{to_server}", "-device", "virtio-net-pci,netdev=net"),
+            *("-device", "virtio-keyboard-pci", "-device", "virtio-rng-pci"),
+            *("-device", "virtio-serial-pci"),
+            *("-chardev", f"socket,id=agent,path={self._folder / 'agent.sock'},server=on,wait=off"),
+            *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
+            *("-qmp", f"unix:{self._folder / 'monitor.sock'},server=on,wait=off"),
+        ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self.cut_power()
