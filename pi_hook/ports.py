@@ -60,6 +60,8 @@ class StepResult:
     urgency: str | None = None
     """After REFRESH: the most urgent of the signed versions above the installed one, up to the granted one."""
     bytes_fetched: int = 0
+    not_before: datetime | None = None
+    """After REFRESH: the Date of the verified InRelease (aware); a clock that shows less is not believed."""
 
 
 class RunningStep(Protocol):
@@ -80,6 +82,12 @@ class StepRunner(Protocol):
 
     def start(self, step: Step, request: StepRequest) -> RunningStep:
         """Start a step, or join it where its unit is still at work for the same request (after a daemon restart)."""
+
+    def join(self, step: Step, request: StepRequest) -> RunningStep | None:
+        """The step where its unit is still at work for this request, else None: never starts anything.
+
+        After a crash or a power cut an interrupted installation has to ask the gate again before it is started anew.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,3 +217,32 @@ class AptSource(Protocol):
 
     def remove(self) -> None:
         """Remove all of these again (a retired device)."""
+
+
+class ConditionsProbe(Protocol):
+    """Real: ``pi_hook.conditions.SystemConditions``."""
+
+    def read(self) -> Conditions:
+        """The conditions now; cheap (called about once a minute while an update waits), never raises."""
+
+
+class AptSource(Protocol):
+    """The device's apt source and its credentials. Real: ``pi_hook.apt_source.AptSourceFiles``."""
+
+    def write(self, *, server_url: str, device_id: str, token: str, debian: str, channel: str) -> None:
+        """Write the .sources file and the auth.conf.d file (0600) durably; the same values change nothing.
+
+        ``server_url`` is the base without a trailing slash, ``debian`` the release name (``trixie``). Raises ``OSError``.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """Everything the daemon works with, real or fake; the real ones are put together in ``pi_hook.assemble``."""
+
+    steps: StepRunner
+    packages: Packages
+    releases: Releases
+    service: Service
+    conditions: ConditionsProbe
+    apt_source: AptSource
