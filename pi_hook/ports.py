@@ -226,16 +226,6 @@ class ConditionsProbe(Protocol):
         """The conditions now; cheap (called about once a minute while an update waits), never raises."""
 
 
-class AptSource(Protocol):
-    """The device's apt source and its credentials. Real: ``pi_hook.apt_source.AptSourceFiles``."""
-
-    def write(self, *, server_url: str, device_id: str, token: str, debian: str, channel: str) -> None:
-        """Write the .sources file and the auth.conf.d file (0600) durably; the same values change nothing.
-
-        ``server_url`` is the base without a trailing slash, ``debian`` the release name (``trixie``). Raises ``OSError``.
-        """
-
-
 @dataclass(frozen=True, slots=True)
 class Hands:
     """Everything the daemon works with, real or fake; the real ones are put together in ``pi_hook.assemble``."""
