@@ -1,0 +1,70 @@
+"""The device's timezone: the setting, else DEVICE_TIMEZONE of the daemon's environment, else the system's zone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+_FALLBACK = "Etc/UTC"
+_ZONEINFO = "/zoneinfo/"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedZone:
+    """A zone with its IANA name; ``problem`` says, for people, why it is not the one that was meant."""
+
+    name: str
+    zone: tzinfo
+    problem: str | None = None
+
+
+def zone_named(name: str) -> ZoneInfo | None:
+    """The zone of an IANA name, or None where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError; a folder's name gives an OSError
+        return None
+    except KeyError:
+        return None
+
+
+def device_zone(
+    setting: str | None,
+    environment: Mapping[str, str] = os.environ,
+    localtime: Path = Path("/etc/localtime"),
+    timezone: Path = Path("/etc/timezone"),
+) -> NamedZone:
+    """The zone to use now; cheap enough to ask for every decision, as the system's zone may change at any time."""
+    problem = None
+    for source, name in (("device.timezone", setting), ("DEVICE_TIMEZONE", environment.get("DEVICE_TIMEZONE"))):
+        if name:
+            zone = zone_named(name)
+            if zone is not None:
+                return NamedZone(name, zone, problem)
+            problem = f"{source} names an unknown timezone {name!r}; the next source is used instead"
+    name = _system_zone(localtime, timezone)
+    zone = zone_named(name) if name else None
+    if name is None or zone is None:
+        problem = problem or "the system's timezone has no name; set device.timezone (UTC is used)"
+        return NamedZone(_FALLBACK, ZoneInfo(_FALLBACK), problem)
+    return NamedZone(name, zone, problem)
+
+
+def _system_zone(localtime: Path, timezone: Path) -> str | None:
+    try:
+        target = str(localtime.readlink())
+    except OSError:
+        target = ""
+    if _ZONEINFO in target:
+        return target.partition(_ZONEINFO)[2]
+    try:
+        return timezone.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
