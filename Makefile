@@ -8,13 +8,14 @@ MAKEFLAGS += --no-print-directory
 DEBIAN_PYTHON := /usr/bin/python3
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-STATE ?= .pi-ota
+STATE ?= .pi-ota/serve
+DEMO_STATE ?= .pi-ota/demo
 JOBS ?= $(shell nproc)
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
 
 .PHONY: setup
 setup: packages $(VENV)/.installed ## install what is needed: Debian packages and a Python environment in .venv
@@ -32,17 +33,23 @@ $(VENV)/.installed: requirements.lock | packages
 
 .PHONY: demo
 demo: setup ## the whole path, in a virtual Pi: release, install, defer, update, roll back
-	@$(PYTHON) -m demo.story --state $(STATE)
+	@$(PYTHON) -m demo.story --state $(DEMO_STATE) $(if $(KEEP),--keep)
 
 .PHONY: serve
-serve: setup ## run aptly and the server on port 8000 with a state folder of their own (STATE=.pi-ota)
+serve: setup ## run aptly and the server on port 8000 with a state folder of their own (STATE=.pi-ota/serve)
 	@$(PYTHON) -m demo.stack --state $(STATE)
 
 .PHONY: release
 release: setup ## build, sign, publish, announce: VERSION=1.0.0 NOTES="…" URGENCY=scheduled SRC=examples/sample_assistant
-	@$(PYTHON) -m pkgbuild release --version "$(VERSION)" --notes "$(NOTES)" --urgency "$(URGENCY)" --src "$(SRC)" \
-	  $(if $(CHANNEL),--channel "$(CHANNEL)")
+	@$(PYTHON) -m pkgbuild release --version "$$VERSION" --notes "$$NOTES" --urgency "$$URGENCY" --src "$$SRC" \
+	  $${CHANNEL:+--channel "$$CHANNEL"}
 
+# Through the environment and not expanded, so that quotes, backticks and dollars in the notes stay what they are.
+override VERSION := $(value VERSION)
+override NOTES := $(value NOTES)
+override URGENCY := $(value URGENCY)
+override SRC := $(value SRC)
+export VERSION NOTES URGENCY SRC CHANNEL
 export PKGBUILD_CONFIG ?= $(STATE)/pkgbuild.toml
 
 .PHONY: agent
@@ -73,4 +80,4 @@ lock: setup ## resolve the Python dependencies anew into requirements.lock
 
 .PHONY: clean
 clean: ## remove what make has made here: build, caches, the demo's state (not .venv)
-	@sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo rm -rf build .cache $(STATE) .mypy_cache .ruff_cache .pytest_cache
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo rm -rf build .cache .pi-ota .mypy_cache .ruff_cache .pytest_cache

@@ -74,7 +74,7 @@ class Guest:
             raise GuestError(f"the virtual Pi does not answer: {error} (command: {command})") from error
 
     def run(self, command: str, timeout: float = 120, stdin: bytes = b"") -> str:
-        """Run a shell command as root and return its standard output. Raises ``GuestError`` on a status other than 0."""
+        """Run a shell command as root and return its standard output. Raises ``GuestError`` where it fails."""
         done = self.try_run(command, timeout, stdin)
         if done.status != 0:
             raise GuestError(f"{command}: exit status {done.status} in the virtual Pi\n{done.out}{done.err}".rstrip())
@@ -82,9 +82,9 @@ class Guest:
 
     def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Write a file, replacing it by one rename."""
-        quoted = shlex.quote(path)
+        name = shlex.quote(path)
         self.run(
-            f"mkdir -p $(dirname {quoted}) && cat > {quoted}.new && chmod {mode:o} {quoted}.new && mv {quoted}.new {quoted}",
+            f"mkdir -p $(dirname {name}) && cat > {name}.new && chmod {mode:o} {name}.new && mv {name}.new {name}",
             stdin=data,
         )
 

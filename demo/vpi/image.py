@@ -1,4 +1,4 @@
-"""Makes the virtual Pi's disk: Debian 13 by mmdebstrap, the agent put in with apt, an ext4 file system without loop devices.
+"""Makes the virtual Pi's disk: Debian 13 by mmdebstrap, the agent put in with apt, ext4 without loop devices.
 
 Two steps are cached, each under the hash of all that went into it: the base (Debian, a minute, needs the mirror) and
 the disk (base plus the given .debs, seconds, needs nothing). A change of the recipe changes the hash.

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -40,19 +41,32 @@ class Hardware:
 class VirtualPi:
     """A running or switched-off virtual Pi whose disk is an overlay: the image below it is never written."""
 
-    def __init__(self, disk: Disk, folder: Path, server_port: int, hardware: Hardware = Hardware()) -> None:  # noqa: B008 -- frozen
-        """``folder`` (made here) holds overlay, sockets and the console's log; ``server_port`` is one of this machine's."""
+    def __init__(
+        self,
+        disk: Disk,
+        folder: Path,
+        server_port: int,
+        boot_files: Mapping[str, bytes] | None = None,
+        hardware: Hardware | None = None,
+    ) -> None:
+        """Prepare a machine that is switched off.
+
+        ``folder`` (made here) holds its disks, sockets and the console's log; ``server_port`` is one of this machine's.
+        ``boot_files`` are put on the boot partition, ``/boot/firmware``, as one does with an SD card before first boot.
+        """
         self._disk = disk
         self._folder = folder
         self._server_port = server_port
-        self._hardware = hardware
+        self._hardware = hardware or Hardware()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self.guest = Guest(folder / "agent.sock")
         self.console = folder / "console.log"
         self._overlay = folder / "overlay.qcow2"
+        self._boot_partition = folder / "bootfs.ext4"
         if not self._overlay.exists():
             run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", disk.root.resolve(), "-F", "raw", self._overlay])
+            self._make_boot_partition(boot_files or {})
 
     @property
     def pid(self) -> int | None:
@@ -107,6 +121,28 @@ class VirtualPi:
             self._process.wait(timeout)
         self._end()
 
+    def _make_boot_partition(self, files: Mapping[str, bytes]) -> None:
+        content = self._folder / "boot"
+        content.mkdir()
+        for name, data in files.items():
+            (content / name).write_bytes(data)
+        run(
+            [
+                "mke2fs",
+                "-q",
+                "-t",
+                "ext4",
+                "-L",
+                "bootfs",
+                "-E",
+                "root_owner=0:0",
+                "-d",
+                content,
+                self._boot_partition,
+                "8M",
+            ]
+        )
+
     def _monitor(self, command: str, **arguments: object) -> None:
         with Channel(self._folder / "monitor.sock", timeout=10) as channel:
             channel.read()  # the greeting
@@ -126,7 +162,7 @@ class VirtualPi:
 
     def _command(self) -> list[str]:
         to_server = f"guestfwd=tcp:{SERVER_ADDRESS}:{SERVER_PORT}-cmd:socat STDIO TCP4:127.0.0.1:{self._server_port}"
-        kernel_words = "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=false mitigations=off random.trust_cpu=on"
+        kernel_words = "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=false mitigations=off"
         return [
             "qemu-system-x86_64",
             *("-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"),
@@ -135,6 +171,7 @@ class VirtualPi:
             *("-serial", f"file:{self.console}"),
             *("-kernel", str(self._disk.kernel), "-initrd", str(self._disk.initrd), "-append", kernel_words),
             *("-drive", f"file={self._overlay},if=virtio,format=qcow2,discard=unmap"),
+            *("-drive", f"file={self._boot_partition},if=virtio,format=raw"),
             *("-netdev", f"user,id=net,restrict=on,{to_server}", "-device", "virtio-net-pci,netdev=net"),
             *("-device", "virtio-keyboard-pci", "-device", "virtio-rng-pci"),
             *("-device", "virtio-serial-pci"),
