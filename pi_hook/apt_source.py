@@ -1,0 +1,124 @@
+"""apt's knowledge of our repository: source, credentials, pins, and the hook that checks the builder's signature."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pi_hook.files import Root, remove_durably, write_atomic
+from pi_hook.names import AGENT_PACKAGES, checked_name
+
+if TYPE_CHECKING:
+    from pi_hook.ports import AptSettings
+
+ORIGIN = "pi-ota"
+"""``Origin:`` of every repository of this project; it never changes once published."""
+SOURCE = "/etc/apt/sources.list.d/pi-ota.sources"
+AUTH = "/etc/apt/auth.conf.d/pi-ota.conf"
+PREFERENCES = "/etc/apt/preferences.d/pi-ota"
+HOOK = "/etc/apt/apt.conf.d/51pi-ota-verify"
+KEEP = "/etc/apt/apt.conf.d/52pi-ota-keep"
+KEYRING = "/usr/share/keyrings/pi-ota-archive-keyring.gpg"
+VERIFY_PROGRAM = "/usr/lib/pi-hook/verify-debs"
+VALID_UNTIL_MAX_SECONDS = 7 * 86_400
+"""The repository is signed anew every day: a week leaves room for a broken timer and still shows a frozen mirror."""
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_TOKEN = re.compile(r"[!-~]+\Z")
+_NOTICE = "Written by pi-hook; changes made here are lost. See /etc/pi-hook/pi-hook.toml."
+
+
+class AptSourceFiles:
+    """``ports.AptSource`` as files under ``/etc/apt``."""
+
+    def __init__(self, root: Root | None = None) -> None:
+        self._root = root or Root()
+
+    def write(self, settings: AptSettings) -> bool:
+        """Write all files; True where anything changed. Raises ``ValueError`` naming the bad setting."""
+        server, host = _checked_server(settings.server_url)
+        checked_name(settings.assistant)
+        for what, value in (("Debian release", settings.debian), ("channel", settings.channel)):
+            if not _WORD.match(value):
+                raise ValueError(f"{value!r} is not a {what}")
+        for what, value in (("device id", settings.device_id), ("device token", settings.device_token)):
+            if not _TOKEN.match(value):
+                raise ValueError(f"the {what} holds characters that apt's credentials cannot")
+        at = self._root.at
+        # Pins before the source: at no instant may apt see the repository without its limits.
+        changed = [
+            write_atomic(at(PREFERENCES), preferences_text(settings.assistant, host)),
+            write_atomic(at(HOOK), hook_text(settings.assistant)),
+            write_atomic(at(AUTH), _auth_text(server, settings.device_id, settings.device_token), 0o600),
+            write_atomic(at(SOURCE), _source_text(server, settings.debian, settings.channel)),
+        ]
+        return any(changed)
+
+    def remove(self) -> None:
+        """Remove the source first, then what limits it."""
+        for path in (SOURCE, AUTH, PREFERENCES, HOOK, KEEP):
+            remove_durably(self._root.at(path))
+
+
+def _checked_server(url: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"server.url {url!r} is not a web address: {error}") from error
+    if parts.scheme not in {"https", "http"} or not host or parts.path.strip("/") or parts.query or parts.username:
+        raise ValueError(f"server.url {url!r} must be https://HOST or https://HOST:PORT, without path or credentials")
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{bracketed}" + (f":{port}" if port else ""), host
+
+
+def _source_text(server: str, debian: str, channel: str) -> str:
+    return (
+        f"# {_NOTICE}\n"
+        "Types: deb\n"
+        f"URIs: {server}/repo/{debian}\n"
+        f"Suites: {channel}\n"
+        "Components: main\n"
+        # Neither translations nor file lists: each refresh would ask for them.
+        "Targets: Packages\n"
+        "Languages: none\n"
+        f"Signed-By: {KEYRING}\n"
+        f"Valid-Until-Max: {VALID_UNTIL_MAX_SECONDS}\n"
+    )
+
+
+def _auth_text(server: str, device_id: str, token: str) -> str:
+    # With the scheme in front apt also sends them over plain http; whether that is allowed the settings decided.
+    return f"# {_NOTICE}\nmachine {server}/repo\nlogin {device_id}\npassword {token}\n"
+
+
+def preferences_text(assistant: str, host: str) -> str:
+    """The limits of our repository: nothing of it may be taken but our own names.
+
+    The host is pinned as well as the origin, which the repository itself could change to ``Debian``.
+    """
+    ours = " ".join([assistant, *(f"{assistant}-{kind}-*" for kind in ("app", "deps", "asset")), *AGENT_PACKAGES])
+    return (
+        f"Explanation: {_NOTICE}\n"
+        f'Package: *\nPin: origin "{host}"\nPin-Priority: -1\n\n'
+        f"Package: *\nPin: release o={ORIGIN}\nPin-Priority: -1\n\n"
+        f"Package: {ours}\nPin: release o={ORIGIN}\nPin-Priority: 500\n"
+    )
+
+
+def hook_text(assistant: str, *, strict: bool = False) -> str:
+    """Give apt the configuration that has every package of ours checked before dpkg touches it.
+
+    ``strict``: without a builder policy refuse instead of letting pass (the agent's own runs).
+    """
+    # apt looks its options up by the command's first word. The tail lets apt work on where pi-hook was removed
+    # and only this file stayed; where the program is there, its veto stands.
+    command = f"{VERIFY_PROGRAM} || ! test -e {VERIFY_PROGRAM}"
+    return (
+        f"// {_NOTICE}\n"
+        f'PiHook::Assistant "{assistant}";\n'
+        f'PiHook::Strict "{"true" if strict else "false"}";\n'
+        f'DPkg::Pre-Install-Pkgs {{ "{VERIFY_PROGRAM if strict else command}"; }};\n'
+        f'DPkg::Tools::Options::{VERIFY_PROGRAM}::Version "3";\n'
+    )

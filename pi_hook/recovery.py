@@ -1,0 +1,64 @@
+"""Boot repair (``pi-hook-recover.service``), without network: dpkg clean, ``current`` naming a complete release."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from pi_hook import repair
+from pi_hook.files import Root
+from pi_hook.ports import ReleaseError
+from pi_hook.release_dir import ReleaseDir
+
+_log = logging.getLogger(__name__)
+
+
+def recover(root: Root, last_good: str | None = None) -> bool:
+    """Put right what an interruption left; quick where nothing is wrong, and safe to run again at any time.
+
+    ``last_good`` is preferred where ``current`` names no complete release. True where all is well afterwards.
+    """
+    name = repair.assistant_name(root)
+    releases = ReleaseDir(name, root) if name else None
+    # `current` first: a link is put right at once, and with it the assistant starts while dpkg is being mended.
+    pointed = releases is None or _point(releases, last_good)
+    clean = True
+    if repair.needed(root):
+        _log.warning("dpkg was interrupted; mending it from the agent's own cache")
+        clean = repair.repair(root)
+        pointed = pointed or releases is None or _point(releases, last_good)
+    return clean and pointed
+
+
+def _point(releases: ReleaseDir, last_good: str | None) -> bool:
+    if releases.active() is not None:
+        return True
+    present = releases.versions()
+    if not present:
+        return True  # nothing was installed yet
+    for version in [v for v in [last_good] if v] + present:
+        if not releases.complete(version):
+            continue
+        try:
+            releases.activate(version)
+        except ReleaseError as error:
+            _log.error("%s", error)
+            continue
+        _log.warning("`current` named no complete release; it names %s now", version)
+        return True
+    _log.error("no complete release is installed; the next update has to bring one")
+    return False
+
+
+def main() -> int:
+    """Exit status 0 where all is well, 1 where something is left to mend (the log says what)."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        return 0 if recover(Root()) else 1
+    except OSError as error:
+        _log.error("the repair stopped: %s", error)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""The assistant's unit, as systemd and /proc tell of it (``ports.Service``)."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pi_hook import outside
+from pi_hook.apt_source import AUTH
+from pi_hook.files import Root
+from pi_hook.names import checked_name
+from pi_hook.ports import ServiceError, ServiceState
+from pi_hook.redact import redact, tail
+from pi_hook.release_dir import ReleaseDir, read_record
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+_PROPERTIES = ("LoadState", "ActiveState", "SubState", "Result", "NRestarts", "MainPID", "User", "Group")
+_SHOW_SECONDS = 15
+_RESTART_SECONDS = 180
+_HEALTH_SECONDS = 10
+_JOURNAL_SECONDS = 30
+_JOURNAL_LINES = 400
+
+
+class AssistantService:
+    """``NAME.service``. Where systemd does not answer, the state says so and is neither active nor failed."""
+
+    def __init__(self, name: str, root: Root | None = None) -> None:
+        self._name = checked_name(name)
+        self._unit = f"{name}.service"
+        self._root = root or Root()
+        self._releases = ReleaseDir(name, self._root)
+
+    def state(self) -> ServiceState:
+        """The state now."""
+        try:
+            shown = self._show()
+        except ServiceError as error:
+            return ServiceState(active=False, failed=False, restarts=0, main_pid=0, release=None, words=str(error))
+        active, sub, result = shown["ActiveState"], shown["SubState"], shown["Result"]
+        main_pid = int(shown["MainPID"] or 0)
+        words = f"{active} ({sub})" + ("" if result in {"", "success"} else f" (Result: {result})")
+        return ServiceState(
+            active=active == "active" and sub == "running",
+            failed=active == "failed",
+            restarts=int(shown["NRestarts"] or 0),
+            main_pid=main_pid,
+            release=self._release_of(main_pid) if main_pid else None,
+            words=words if shown["LoadState"] == "loaded" else f"unit is {shown['LoadState']}",
+        )
+
+    def _show(self) -> dict[str, str]:
+        done = _systemctl("show", f"--property={','.join(_PROPERTIES)}", self._unit, seconds=_SHOW_SECONDS)
+        shown = dict.fromkeys(_PROPERTIES, "")
+        for line in done.stdout.splitlines():
+            key, _, value = line.partition("=")
+            shown[key] = value
+        if done.returncode != 0:
+            raise ServiceError(f"systemd does not tell of {self._unit}: {done.stderr.strip()}")
+        return shown
+
+    def _release_of(self, pid: int) -> str | None:
+        try:
+            variables = self._root.at(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            return None
+        prefix = b"PI_OTA_RELEASE="
+        return next((v[len(prefix) :].decode(errors="replace") for v in variables if v.startswith(prefix)), None)
+
+    def restart(self) -> None:
+        """``reset-failed``, then restart.
+
+        Raises ``ServiceError`` where systemd refuses. A crash is no refusal, even where systemd already reports it (a
+        ``Type=notify`` unit): it shows in ``state``.
+        """
+        # A crash loop has used up the start limit: without this even the way back would be refused.
+        _systemctl("reset-failed", self._unit, seconds=_SHOW_SECONDS)
+        done = _systemctl("restart", self._unit, seconds=_RESTART_SECONDS)
+        if done.returncode == 0:
+            return
+        shown = self._show()
+        if shown["LoadState"] != "loaded" or (shown["ActiveState"], shown["Result"]) == ("inactive", "success"):
+            raise ServiceError(f"systemd did not restart {self._unit}: {' '.join(done.stderr.split())}")
+
+    def health(self) -> str | None:
+        """Run the active release's health command as the service's user: None when healthy or none is set."""
+        version = self._releases.active()
+        if version is None:
+            return "no complete release is active"
+        try:
+            check = _health_check(self._releases.folder(version), version)
+            if check is None:
+                return None
+            shown = self._show()
+            done = outside.run(
+                check.command,
+                seconds=check.seconds,
+                user=shown["User"],
+                group=shown["Group"],
+                folder=self._releases.folder(version),
+                environment=check.environment,
+            )
+        except (OSError, ValueError, ServiceError) as error:
+            return f"the health command could not be started: {error}"
+        if done.timed_out:
+            return f"the health command did not answer within {check.seconds:g} s"
+        if done.status != 0:
+            last = " ".join(redact(tail(done.output, 300), self._secrets()).split())
+            return f"the health command ended with {done.status}" + (f": {last}" if last else "")
+        return None
+
+    def journal_tail(self, since: datetime, max_characters: int = 16_384) -> str:
+        """The unit's last journal lines since then, secrets removed; a sentence where there is no journal."""
+        command = ["journalctl", f"--unit={self._unit}", f"--since=@{since.timestamp():.6f}"]
+        command += [f"--lines={_JOURNAL_LINES}", "--output=short-iso", "--no-hostname", "--no-pager", "--quiet"]
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=_JOURNAL_SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"the journal of {self._unit} cannot be read: {error}"
+        # Redacted before it is cut: half a secret would not be recognised.
+        return tail(redact(done.stdout or done.stderr, self._secrets()), max_characters)
+
+    def _secrets(self) -> list[str]:
+        """The device's own token, whatever it looks like."""
+        try:
+            lines = self._root.at(AUTH).read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return []
+        return [line.split(maxsplit=1)[1] for line in lines if line.startswith("password ")]
+
+
+@dataclass(frozen=True, slots=True)
+class _HealthCheck:
+    command: list[str]
+    seconds: float
+    environment: dict[str, str]
+
+
+def _health_check(folder: Path, version: str) -> _HealthCheck | None:
+    """What release.json asks for. Raises ``ValueError`` where it cannot be read."""
+    record = read_record(folder)
+    health = record.get("health")
+    if health is None:
+        return None
+    try:
+        command = [str(word) for word in health["command"]]
+        seconds = float(health.get("timeout_seconds", _HEALTH_SECONDS))
+        program = command[0]
+        environment = {str(key): str(value) for key, value in (record.get("environment") or {}).items()}
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ValueError(f"release.json of {version} names no usable health command: {error!r}") from error
+    if program == "python":
+        # The launcher knows the target's interpreter and the release's import path.
+        command = [str(folder / "run"), "--python", *command[1:]]
+    elif "/" in program and not program.startswith("/"):
+        command[0] = str(folder / program)  # systemd-run takes no relative program
+    return _HealthCheck(command, seconds, {**environment, "PI_OTA_RELEASE": version, "PI_OTA_RELEASE_DIR": str(folder)})
+
+
+def _systemctl(*arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run systemctl. Raises ``ServiceError`` where it cannot be run or does not come back."""
+    try:
+        return subprocess.run(
+            ["systemctl", *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=seconds,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ServiceError(f"systemctl {arguments[0]} failed: {error}") from error

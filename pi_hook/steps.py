@@ -1,0 +1,160 @@
+"""The three steps, each run in a systemd unit of its own (``worker``). Raise ``StepError`` where one cannot work."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import apt_pkg
+
+from pi_hook import conditions, fetching, installing
+from pi_hook.apt_config import ARCHIVES, Run
+from pi_hook.apt_errors import StepError
+from pi_hook.apt_session import AptSession
+from pi_hook.dpkg import compare_versions, query
+from pi_hook.ports import Problem, Step, StepRequest, StepResult
+from pi_hook.transaction import Plan, Transaction
+from pi_hook.verify import signature_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pi_hook.files import Root
+
+_log = logging.getLogger(__name__)
+
+_CHUNK = 1 << 20
+
+
+def refresh(request: StepRequest, root: Root) -> StepResult:
+    """Fetch our lists and hold the offer against what is signed in them."""
+    run = Run(request.name, request.version)
+    fetched = fetching.refresh(AptSession(run, root))
+    session = AptSession(run, root)  # the first one still shows the old lists
+    offered = [(found.version, found.urgency) for found in session.versions(request.name)]
+    urgency = check_offer(request, offered, session.installed_version(request.name))
+    message = f"{request.name} {request.version} is in the signed lists, {urgency}"
+    return StepResult(Step.REFRESH, request.version, None, message, urgency, fetched)
+
+
+def check_offer(request: StepRequest, offered: Iterable[tuple[str, str]], installed: str | None) -> str:
+    """The signed urgency of going from the installed version to the offered one; pure.
+
+    The most urgent of the versions above the installed one up to the granted one counts: the urgency of a release that
+    was skipped is not lost. On a first installation nothing is skipped, and nobody is interrupted by it: there the
+    version's own urgency is accepted as well. Raises ``StepError``: NOT_PUBLISHED, URGENCY_MISMATCH.
+    """
+    signed = dict(offered)
+    if request.version not in signed:
+        known = ", ".join(signed) or "none"
+        raise StepError(
+            Problem.NOT_PUBLISHED, f"{request.name} {request.version} is not in the signed lists (there: {known})"
+        )
+    passed = [
+        urgency
+        for version, urgency in signed.items()
+        if compare_versions(version, request.version) <= 0
+        and (installed is None or compare_versions(version, installed) > 0)
+    ]
+    own = signed[request.version]
+    highest = "urgent" if "urgent" in passed or (not passed and own == "urgent") else own
+    if request.urgency not in ({highest, own} if installed is None else {highest}):
+        raise StepError(
+            Problem.URGENCY_MISMATCH,
+            f"the server offers {request.name} {request.version} as {request.urgency}, "
+            f"but it is signed as {highest or 'of no urgency'}; it is not installed",
+        )
+    return request.urgency if installed is None else highest
+
+
+def download(request: StepRequest, root: Root) -> StepResult:
+    """Fetch every .deb of the granted version that is not here yet, and check hash and signature of each."""
+    plan, fetched = fetch_plan(request, root)
+    message = f"{len(plan.packages)} packages of {request.name} {request.version} are here, {fetched} bytes fetched"
+    return StepResult(Step.DOWNLOAD, request.version, None, message, None, fetched)
+
+
+def fetch_plan(request: StepRequest, root: Root) -> tuple[Plan, int]:
+    """Work out the transaction and have its .debs in the cache; returns the bytes fetched as well."""
+    transaction = _resolve(request, root)
+    plan = transaction.plan()
+    archives = root.at(ARCHIVES)
+    for planned in plan.packages:
+        # apt looks at the size of a cached file only.
+        if (cached := archives / planned.file_name).exists() and _sha256(cached) != planned.sha256:
+            _log.warning("%s is damaged and will be fetched again", cached)
+            cached.unlink()
+    progress = fetching.Progress()
+    fetcher = apt_pkg.Acquire(progress)
+    transaction.prepare(fetcher)
+    _require_space(root, int(fetcher.fetch_needed) - int(fetcher.partial_present), plan.unpacked_bytes)
+    fetched = fetching.fetch(fetcher, progress)
+    for planned in plan.packages:
+        _check(archives / planned.file_name, planned.sha256, ours=planned.ours, root=root)
+    os.sync()  # boot repair relies on these files
+    return plan, fetched
+
+
+def install(request: StepRequest, root: Root) -> StepResult:
+    """Install exactly the granted version. Success is what dpkg says afterwards."""
+    installing.require_ready(root)
+    if not _whole(request, root):
+        plan, fetched = fetch_plan(request, root)
+        installing.install(request, plan, root)
+    else:
+        fetched = 0
+    message = f"dpkg has {request.name} {request.version} and its layers wholly installed"
+    return StepResult(Step.INSTALL, request.version, None, message, None, fetched)
+
+
+def _whole(request: StepRequest, root: Root) -> bool:
+    states = query(root, request.name, *(f"{request.name}-{kind}-*" for kind in ("app", "deps", "asset")))
+    present = [state for state in states if state.present]
+    own = any(state.package == request.name and state.version == request.version for state in present)
+    return own and all(state.whole for state in present)
+
+
+def _resolve(request: StepRequest, root: Root) -> Transaction:
+    """Among our own packages and what is installed if that suffices: a third of the memory. Else among all sources."""
+    try:
+        return Transaction(AptSession(Run(request.name, request.version), root))
+    except StepError as error:
+        if error.problem is not Problem.DEPENDENCY_BLOCKED:
+            raise
+        _log.info("looking further than our own repository: %s", error)
+    return Transaction(AptSession(Run(request.name, request.version, only_our_source=False), root))
+
+
+def _require_space(root: Root, to_fetch: int, to_unpack: int) -> None:
+    """Raise ``StepError`` where download and unpacking would fill the disk."""
+    archives, system = root.at(ARCHIVES), root.at("/usr")
+    needs = [(archives, max(to_fetch, 0)), (system, max(to_unpack, 0))]
+    if archives.stat().st_dev == system.stat().st_dev:
+        needs = [(system, sum(need for _, need in needs))]
+    for place, need in needs:
+        free = conditions.free_bytes(place)
+        if need and free < need + conditions.FREE_MARGIN_BYTES:
+            raise StepError(
+                Problem.DISK_FULL,
+                f"{need // 1_000_000 + 1} MB and a reserve of {conditions.FREE_MARGIN_BYTES // 1_000_000} MB are needed"
+                f" where {place} lies, {free // 1_000_000} MB are free; make room there",
+            )
+
+
+def _check(deb: Path, sha256: str, *, ours: bool, root: Root) -> None:
+    if not deb.exists() or _sha256(deb) != sha256:
+        raise StepError(Problem.UNTRUSTED, f"{deb.name} is not the file that the signed lists name")
+    if ours and (why := signature_problem(deb, root)):
+        deb.unlink()
+        raise StepError(Problem.UNTRUSTED, f"{deb.name} is refused: {why}")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

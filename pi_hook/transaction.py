@@ -1,0 +1,142 @@
+"""What installing exactly one granted version means: which packages, from where, how large. Worked out by libapt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import apt_pkg
+
+from pi_hook.apt_errors import StepError
+from pi_hook.apt_session import AptSession, origins, our_file
+from pi_hook.ports import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One package of the transaction."""
+
+    package: str
+    version: str
+    architecture: str
+    ours: bool
+    origins: tuple[str, ...]
+    sha256: str
+    size: int
+
+    @property
+    def file_name(self) -> str:
+        """The name apt gives its .deb in the cache."""
+        return f"{quote(self.package, '_:')}_{quote(self.version, '_:')}_{quote(self.architecture, '_:.')}.deb"
+
+
+def quote(text: str, special: str) -> str:
+    """Quote as apt does in file names."""
+    return "".join(f"%{ord(c):02x}" if c in special or c == "%" or not c.isprintable() else c for c in text)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole transaction; empty where the granted version is installed already."""
+
+    packages: tuple[Planned, ...]
+    unpacked_bytes: int
+    """What the installed system grows by; negative where it shrinks."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The exact names, for the strict list of unattended-upgrades."""
+        return tuple(planned.package for planned in self.packages)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """All origins the packages come from."""
+        return tuple(sorted({origin for planned in self.packages for origin in planned.origins}))
+
+
+class Transaction:
+    """Marks the granted version in a session's cache. Raises ``StepError`` where it cannot be installed."""
+
+    def __init__(self, session: AptSession) -> None:
+        self._session = session
+        self.depcache = apt_pkg.DepCache(session.cache)
+        name, version = session.run.name, session.run.version
+        package = session.cache.get(name, None)
+        candidates = package.version_list if package else []
+        granted = next((v for v in candidates if v.ver_str == version and our_file(v)), None)
+        if package is None or granted is None:
+            raise StepError(
+                Problem.NOT_PUBLISHED, f"{name} {version} is not in the signed lists of our repository; refresh first"
+            )
+        if package.selected_state == apt_pkg.SELSTATE_HOLD:
+            raise StepError(Problem.DEPENDENCY_BLOCKED, f"{name} is held back by `apt-mark hold`; unhold it")
+        if package.current_ver and apt_pkg.version_compare(package.current_ver.ver_str, version) > 0:
+            raise StepError(
+                Problem.DEPENDENCY_BLOCKED, f"{name} {package.current_ver.ver_str} is installed, newer than {version}"
+            )
+        self.depcache.set_candidate_ver(package, granted)
+        self.depcache.mark_install(package, True, True)
+        self._require(f"{name} {version}")
+
+    def _require(self, what: str) -> None:
+        if broken := list(self._broken()):
+            raise StepError(Problem.DEPENDENCY_BLOCKED, f"{what} cannot be installed: {'; '.join(broken)}")
+        removed = [p.get_fullname(pretty=True) for p in self._session.cache.packages if self.depcache.marked_delete(p)]
+        if removed:
+            raise StepError(Problem.DEPENDENCY_BLOCKED, f"{what} would remove {', '.join(removed)}")
+
+    def _broken(self) -> Iterator[str]:
+        if not self.depcache.broken_count:
+            return
+        for package in self._session.cache.packages:
+            if self.depcache.is_inst_broken(package):
+                yield from self._unmet(package)
+
+    def _unmet(self, package: apt_pkg.Package) -> Iterator[str]:
+        version = self.depcache.get_candidate_ver(package)
+        for kind in ("PreDepends", "Depends"):
+            for alternatives in version.depends_list.get(kind, []) if version else []:
+                if not any(self._met(dependency) for dependency in alternatives):
+                    wanted = " | ".join(
+                        f"{d.target_pkg.name} ({d.comp_type} {d.target_ver})" if d.target_ver else d.target_pkg.name
+                        for d in alternatives
+                    )
+                    yield f"{package.name} needs {wanted}, which is not to be had"
+
+    def _met(self, dependency: apt_pkg.Dependency) -> bool:
+        return any(
+            self.depcache.get_candidate_ver(target.parent_pkg) == target
+            if self.depcache.marked_install(target.parent_pkg) or self.depcache.marked_upgrade(target.parent_pkg)
+            else target.parent_pkg.current_ver == target
+            for target in dependency.all_targets()
+        )
+
+    def plan(self) -> Plan:
+        """The marked packages."""
+        return Plan(tuple(self._planned()), int(self.depcache.usr_size))
+
+    def _planned(self) -> Iterator[Planned]:
+        records = self._session.records
+        for package in self._session.cache.packages:
+            if not (self.depcache.marked_install(package) or self.depcache.marked_upgrade(package)):
+                continue
+            version = self.depcache.get_candidate_ver(package)
+            assert version is not None  # noqa: S101 - what is marked has a candidate
+            ours = our_file(version)
+            entry = ours or next(iter(version.file_list))
+            records.lookup(entry)
+            sha256 = str(records.hashes.find("SHA256")).rpartition(":")[2]
+            yield Planned(
+                package.name, version.ver_str, version.arch, bool(ours), tuple(origins(version)), sha256, version.size
+            )
+
+    def prepare(self, fetcher: apt_pkg.Acquire) -> None:
+        """Queue the .debs that the cache does not hold yet. Raises ``StepError`` where one has no address."""
+        manager = apt_pkg.PackageManager(self.depcache)
+        try:
+            manager.get_archives(fetcher, self._session.sources, self._session.records)
+        except SystemError as error:
+            raise StepError(Problem.NOT_PUBLISHED, f"a package of the release has no address: {error}") from error
