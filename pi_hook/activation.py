@@ -1,0 +1,93 @@
+"""From the flip of ``current`` to the outcome, and the way back. Pure, as ``pi_hook.machine``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pi_hook.effects import Facts, Flip, Restart, RetryLater, Transition, Watch
+from pi_hook.finish import failed, note, rolled_back, succeeded
+from pi_hook.machine import MOST_STRIKES
+from pi_hook.update import Device, Phase, Update
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def flipped(device: Device, error: str | None, now: datetime) -> Transition:
+    """``current`` was flipped, or could not be."""
+    update = device.update
+    if update is None or update.phase not in {Phase.ACTIVATING, Phase.RETURNING}:
+        return Transition(device)
+    if error is not None:
+        return _not_flipped(device, update, error, now)
+    update = replace(update, restarted_at=now)
+    if update.phase is Phase.ACTIVATING:
+        entered = replace(device, update=update.enter(Phase.RESTARTING))
+        return Transition(entered, (note(update, "restarting"),), (Restart(update.version),))
+    return Transition(replace(device, update=update), effects=(Restart(_previous(update)),))
+
+
+def restarted(device: Device, error: str | None, log_tail: str | None, now: datetime) -> Transition:
+    """The service was restarted, or systemd refused to."""
+    update = device.update
+    if update is None or update.phase not in {Phase.RESTARTING, Phase.RETURNING}:
+        return Transition(device)
+    if update.phase is Phase.RETURNING:  # whether it came up is what is watched now
+        entered = replace(device, update=update.enter(Phase.RECHECKING))
+        return Transition(entered, effects=(Watch(_previous(update)),))
+    if error is not None:
+        return _unwell(device, update, error, log_tail, now)
+    entered = replace(device, update=update.enter(Phase.VERIFYING))
+    return Transition(entered, (note(update, "verifying"),), (Watch(update.version),))
+
+
+def watched(device: Device, unwell: str | None, log_tail: str | None, facts: Facts, now: datetime) -> Transition:
+    """The soak is over; ``unwell`` says what was wrong with the release that was watched, None if nothing was."""
+    update = device.update
+    if update is None or update.phase not in {Phase.VERIFYING, Phase.RECHECKING}:
+        return Transition(device)
+    if update.phase is Phase.VERIFYING:
+        unwell = unwell or _untrue(update, facts)
+        if unwell is None:
+            return succeeded(device, update, now)
+        return _unwell(device, update, unwell, log_tail, now)
+    previous = _previous(update)
+    if unwell is None and facts.active != previous:
+        unwell = f"current names {facts.active or 'no complete release'}"
+    if unwell is None:
+        return rolled_back(device, update, now)
+    detail = f"{update.why or 'the new release was not healthy'}; the way back to {previous} failed too: {unwell}"
+    return failed(device, replace(update, log_tail=update.log_tail or log_tail), now, detail=detail)
+
+
+def _untrue(update: Update, facts: Facts) -> str | None:
+    """Why this may not be called a success although the service looks well."""
+    if not facts.holds(update.version):
+        return facts.installed.broken or f"dpkg has {facts.installed.version or 'nothing'} installed"
+    if facts.active != update.version:
+        return f"current names {facts.active or 'no complete release'}"
+    return None
+
+
+def _unwell(device: Device, update: Update, why: str, log_tail: str | None, now: datetime) -> Transition:
+    update = replace(update.enter(Phase.RETURNING), why=why, log_tail=log_tail, strikes=0)
+    if update.previous is None:
+        return failed(device, update, now, detail=f"{why}; there is no earlier release to go back to")
+    return Transition(replace(device, update=update), effects=(Flip(update.previous),))
+
+
+def _not_flipped(device: Device, update: Update, error: str, now: datetime) -> Transition:
+    strikes = update.strikes + 1
+    update = replace(update, strikes=strikes, tries=update.tries + 1)
+    if strikes >= MOST_STRIKES:
+        why = f"{update.why}; " if update.why else ""
+        return failed(device, update, now, detail=f"{why}{error}")
+    if update.phase is Phase.ACTIVATING:
+        update = replace(update, phase=Phase.INSTALLED)
+    return Transition(replace(device, update=update), effects=(RetryLater(update.tries),))
+
+
+def _previous(update: Update) -> str:
+    # RETURNING and RECHECKING are entered only with one.
+    return update.previous or update.version
