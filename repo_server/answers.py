@@ -1,0 +1,197 @@
+"""What the server answers: every body as a type, so that its shape is written down once. See docs/INTERFACES.md."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from flask import Response
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+
+from repo_server import times
+from repo_server.grant import Reason, UpdateState, Urgency
+from repo_server.lifecycle import Status
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(times.render, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Item = TypeVar("Item")
+
+
+class Answer(BaseModel):
+    """A response's body."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Registered(Answer):
+    """To a registration."""
+
+    id: str
+    channel: str
+    state: str
+    server_time: Time
+
+
+class Offer(Answer):
+    """A grant as the device sees it."""
+
+    update_id: str
+    name: str
+    version: str
+    urgency: Urgency
+    granted_at: Time
+    expedited: bool = False
+
+
+class Withheld(Answer):
+    """An update that the device may not install, and why."""
+
+    update_id: str
+    version: str
+    reason: Reason
+
+
+class HeartbeatAnswer(Answer):
+    """To a heartbeat; at most one of ``offer`` and ``withheld`` is not null."""
+
+    server_time: Time
+    next_heartbeat_seconds: int
+    channel: str
+    hold: str | None
+    offer: Offer | None
+    withheld: Withheld | None
+
+
+class Acknowledged(Answer):
+    """To a batch of statuses: the highest sequence of the batch, which need not be sent again."""
+
+    acknowledged: int
+
+
+class Update(Answer):
+    """A release on a channel."""
+
+    id: str
+    name: str
+    version: str
+    channel: str
+    urgency: Urgency
+    notes: str
+    minimum_agent: str | None
+    packages: list[dict[str, Any]]
+    state: UpdateState
+    announced_at: Time
+
+
+class Gate(Answer):
+    """The device's own last decision."""
+
+    decision: str
+    reason: str | None
+    retry_at: Time | None
+
+
+class CurrentUpdate(Answer):
+    """The update that the device said it is at."""
+
+    id: str
+    status: str
+
+
+class Device(Answer):
+    """A device, as lists and the device page show it."""
+
+    id: str
+    name: str | None
+    hostname: str
+    state: str
+    group: str | None
+    channel: str
+    timezone: str
+    assistant: str
+    installed: str | None
+    active: str | None
+    agent_version: str
+    debian: str
+    architecture: str
+    online: bool
+    last_seen_at: Time | None
+    registered_at: Time
+    idle_seconds: int | None
+    gate: Gate | None
+    update: CurrentUpdate | None
+    hold: str | None
+
+
+class DeviceUpdate(Answer):
+    """One device's progress through one update."""
+
+    device_id: str
+    status: Status
+    reason: str | None
+    retry_at: Time | None
+    detail: str | None
+    log_tail: str | None
+    sequence: int
+    updated_at: Time
+
+
+class Page(Answer, Generic[Item]):
+    """One page of a list; ``next_cursor`` is null on the last."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+class DeviceCounts(Answer):
+    """Devices that are not decommissioned; online and offline add up to the total."""
+
+    total: int
+    online: int
+    offline: int
+
+
+class UpdateCounts(Answer):
+    """An update and how many devices are at which status."""
+
+    id: str
+    name: str
+    version: str
+    channel: str
+    urgency: Urgency
+    state: UpdateState
+    statuses: dict[str, int]
+
+
+class Fleet(Answer):
+    """The fleet in numbers."""
+
+    devices: DeviceCounts
+    versions: dict[str, int]
+    """Active versions; devices that have none yet are not counted."""
+    reasons: dict[str, int]
+    """Reasons of the devices whose gate defers."""
+    updates: list[UpdateCounts]
+    server_time: Time
+
+
+class Service(Answer):
+    """``/``: what answers here."""
+
+    service: str
+    version: str
+    api: str
+
+
+class Health(Answer):
+    """``/healthz`` and ``/readyz``."""
+
+    status: str
+
+
+def respond(answer: Answer, status: int = 200) -> Response:
+    """The answer as JSON."""
+    return Response(answer.model_dump_json() + "\n", status, mimetype="application/json")

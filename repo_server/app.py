@@ -1,0 +1,37 @@
+"""The Flask application."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+
+from flask import Flask
+
+from repo_server import body, config, errors, logs, times, views
+from repo_server.context import KEY, Context
+from repo_server.db import Database
+
+
+def create_app(settings: config.Settings, clock: Callable[[], datetime] = times.utc_now) -> Flask:
+    """The service on the database in ``settings.state_dir``, which is made or migrated where needed.
+
+    ``clock`` gives aware UTC times. Raises ``SchemaError`` where a newer program has written the database.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.url_map.strict_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = body.BODY_BYTES
+    app.config["MAX_FORM_MEMORY_SIZE"] = body.BODY_BYTES
+    app.extensions[KEY] = Context(
+        settings, Database(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds), clock
+    )
+    logs.install(app)
+    errors.install(app)
+    views.register(app)
+    return app
+
+
+def from_environment() -> Flask:
+    """For gunicorn: settings from the environment that ``repo-server serve`` has set."""
+    logs.configure()
+    return create_app(config.load({}, os.environ))

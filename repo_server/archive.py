@@ -1,0 +1,37 @@
+"""The published repository: finds a file in aptly's public folder and says how long it may be kept.
+
+aptly hard-links its pool into the public folder and uses symlinks inside it (by-hash). So symlinks are followed, and
+what they lead to must lie inside the folder again; anything else is not there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_SIGNED = frozenset({"InRelease", "Release", "Release.gpg"})
+
+
+def find(root: Path, name: str) -> Path | None:
+    """The regular file that ``name`` means under ``root``, with all symlinks resolved; None where there is none.
+
+    ``name`` comes from the client: ``..``, absolute paths, NUL bytes and backslashes are never followed.
+    """
+    parts = name.split("/")
+    if any(part in {"", ".", ".."} or "\0" in part or "\\" in part for part in parts):
+        return None
+    try:
+        top = root.resolve(strict=True)
+        found = top.joinpath(*parts).resolve(strict=True)
+    except (OSError, RuntimeError):  # missing, not a folder on the way, name too long, a loop of symlinks
+        return None
+    return found if found.is_relative_to(top) and found.is_file() else None
+
+
+def cache_control(name: str) -> str:
+    """``Cache-Control`` for a file: what is named by its content never changes, what is signed anew is never kept."""
+    parts = name.split("/")
+    if parts[-1] in _SIGNED:
+        return "no-store"
+    if "by-hash" in parts or "pool" in parts:
+        return "private, max-age=31536000, immutable"
+    return "private, no-cache"

@@ -1,0 +1,98 @@
+"""Who is asking: API keys in ``X-API-Key``, devices and enrollment tokens as ``Authorization: Bearer``, and for apt
+HTTP basic with the device's id and token.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from flask import g, request
+
+from repo_server import ids
+from repo_server.context import context
+from repo_server.errors import ForbiddenError, GoneError, UnauthorizedError
+from repo_server.roles import Right, allows, roles_with
+from repo_server.store import credentials, devices
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+API_KEY_HEADER = "X-API-Key"
+_NOBODY = ids.sha256_hex("nobody")
+
+
+def who() -> str:
+    """Who was recognised, for the log and the audit log."""
+    return str(g.get("who", "-"))
+
+
+def require(right: Right) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """A view for API keys that may do ``right``."""
+
+    def decorate(view: Callable[_P, _R]) -> Callable[_P, _R]:
+        @wraps(view)
+        def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            check_api_key(right)
+            return view(*args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def check_api_key(right: Right) -> None:
+    """Raises ``UnauthorizedError`` without a valid key and ``ForbiddenError`` where its role does not allow it."""
+    secret = request.headers.get(API_KEY_HEADER)
+    if not secret:
+        raise UnauthorizedError(
+            f"send an API key in the header {API_KEY_HEADER}; `repo-server api-key create` makes one", "ApiKey"
+        )
+    key = credentials.find_api_key(context().db.connection(), secret)
+    if key is None:
+        raise UnauthorizedError("this API key is not known, or was revoked", "ApiKey")
+    g.who = f"key:{key.name}"
+    if not allows(key.role, right):
+        able = ", ".join(roles_with(right))
+        raise ForbiddenError(f"a key of the role {key.role} may not do this; use one of: {able}")
+
+
+def bearer() -> str:
+    """The token of ``Authorization: Bearer``. Raises ``UnauthorizedError`` where there is none."""
+    given = request.authorization
+    if given is None or given.type != "bearer" or not given.token:
+        raise UnauthorizedError("send a token in the header Authorization: Bearer", "Bearer")
+    return given.token
+
+
+def device_by_bearer(device_id: uuid.UUID) -> sqlite3.Row:
+    """The device of the address, if the bearer token is its own; a device sees only itself.
+
+    Raises ``UnauthorizedError`` (the same for an unknown device as for a wrong token) and ``GoneError``.
+    """
+    return _device(str(device_id), bearer(), "Bearer")
+
+
+def check_repository() -> None:
+    """Let in a device by HTTP basic, or any API key. Raises as ``check_api_key`` and ``device_by_bearer`` do."""
+    if request.headers.get(API_KEY_HEADER):
+        check_api_key(Right.FETCH)
+        return
+    given = request.authorization
+    if given is None or given.type != "basic" or not given.username or not given.password:
+        raise UnauthorizedError("send the device's id and token by HTTP basic, or an API key in X-API-Key", "Basic")
+    _device(given.username, given.password, "Basic")
+
+
+def _device(device_id: str, token: str, scheme: str) -> sqlite3.Row:
+    row = devices.find(context().db.connection(), device_id)
+    # An unknown device costs the same comparison as a wrong token.
+    if not credentials.matches(token, row["token_sha256"] if row is not None else _NOBODY) or row is None:
+        raise UnauthorizedError("the device is not registered here, or the token is not its own", scheme)
+    g.who = f"device:{device_id}"
+    if row["state"] == devices.DECOMMISSIONED:
+        raise GoneError("this device was decommissioned; an operator has to enroll it anew")
+    return row

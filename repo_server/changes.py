@@ -1,0 +1,160 @@
+"""What is done to devices and updates: each as one transaction, with its entry in the audit log."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from repo_server import answers, wire
+from repo_server.db import Database
+from repo_server.errors import ConflictError, GoneError, NotFoundError, UnauthorizedError
+from repo_server.grant import UpdateState, Urgency
+from repo_server.lifecycle import Progress, Report, Status, apply
+from repo_server.store import audit, credentials, devices, progress, updates
+
+
+def enrollment(db: Database, secret: str) -> credentials.EnrollmentToken:
+    """The enrollment token that was presented. Raises ``UnauthorizedError`` where there is no such one."""
+    token = credentials.find_enrollment_token(db.connection(), secret)
+    if token is None:
+        raise UnauthorizedError("this enrollment token is not known, or was revoked", "Bearer")
+    return token
+
+
+def register(db: Database, secret: str, given: wire.Registration, now: datetime) -> tuple[sqlite3.Row, bool]:
+    """Register a device; returns its row and whether it is new.
+
+    The same id with the same token again is a lost answer and costs nothing: not even a use of the enrollment token,
+    which may be used up or expired by then. Raises ``UnauthorizedError``, ``ConflictError``, ``GoneError``.
+    """
+
+    def work(connection: sqlite3.Connection) -> tuple[sqlite3.Row, bool]:
+        token = enrollment(db, secret)  # again: its uses count only inside the transaction
+        existing = devices.find(connection, given.id)
+        if existing is None:
+            refusal = token.refusal(now)
+            if refusal is not None:
+                raise UnauthorizedError(f"{refusal}; `repo-server enroll-token create` makes a new one", "Bearer")
+            credentials.count_use(connection, token.id)
+            devices.insert(connection, given, token.id, now)
+            audit.record(connection, now, f"enrollment_token:{token.name}", "device.register", given.id)
+            return _device(connection, given.id), True
+        if existing["token_sha256"] != given.token_sha256:
+            raise ConflictError(
+                "this device id is registered with another token; an operator has to decommission it, and the device "
+                "needs a new id"
+            )
+        if existing["state"] == devices.DECOMMISSIONED:
+            raise GoneError("this device was decommissioned; it needs a new id")
+        return existing, False
+
+    return db.write(work)
+
+
+def report(
+    db: Database, device_id: str, update_id: str, batch: wire.StatusBatch, now: datetime
+) -> answers.Acknowledged:
+    """Take a batch of statuses in the order of their sequence numbers.
+
+    Repeats and illegal moves are acknowledged too, or the device would send them for ever. Raises ``NotFoundError``.
+    """
+    ordered = sorted(batch.statuses, key=lambda one: one.sequence)
+
+    def work(connection: sqlite3.Connection) -> answers.Acknowledged:
+        update = updates.find(connection, update_id)
+        if update is None:
+            raise NotFoundError("this update is not known here")
+        key = progress.Key(device_id, update_id, Urgency(update["urgency"]))
+        known = progress.progress(connection, device_id, update_id) or Progress()
+        for one in ordered:
+            same_version = one.version == update["version"]
+            known, verdict = apply(known, Report(one.sequence, Status(one.status)), same_version=same_version)
+            progress.record_report(connection, key, one, verdict, now)
+        return answers.Acknowledged(acknowledged=ordered[-1].sequence)
+
+    return db.write(work)
+
+
+def announce(db: Database, given: wire.Announcement, who: str, now: datetime) -> tuple[answers.Update, bool]:
+    """Record a published release; returns it and whether it is new.
+
+    Raises ``ConflictError``: a version is never reused.
+    """
+
+    def work(connection: sqlite3.Connection) -> tuple[answers.Update, bool]:
+        packages = updates.packages_text(given.packages)
+        for row in updates.of_version(connection, given.name, given.version):
+            if row["packages"] != packages:
+                raise ConflictError(
+                    f"{given.name} {given.version} was announced before with other packages (on the channel "
+                    f"{row['channel']}); a version is never reused, choose a higher one"
+                )
+            if row["channel"] != given.channel:
+                continue
+            if any(row[name] != getattr(given, name) for name in ("urgency", "notes", "minimum_agent")):
+                raise ConflictError(
+                    f"{given.name} {given.version} was announced before on {given.channel} with another urgency, "
+                    "notes or minimum agent; a version is never reused, choose a higher one"
+                )
+            return updates.answer(row), False
+        update_id = updates.insert(connection, given, who, now)
+        audit.record(connection, now, who, "update.announce", update_id, name=given.name, version=given.version)
+        return updates.answer(_update(connection, update_id)), True
+
+    return db.write(work)
+
+
+def steer(db: Database, update_id: str, state: UpdateState, who: str, now: datetime) -> answers.Update:
+    """Pause, resume or halt an update; doing it again changes nothing. Raises ``NotFoundError``, ``ConflictError``."""
+
+    def work(connection: sqlite3.Connection) -> answers.Update:
+        row = _update(connection, update_id)
+        if row["state"] == UpdateState.WITHDRAWN:
+            raise ConflictError("this update was withdrawn; release a higher version instead")
+        if row["state"] != state:
+            updates.set_state(connection, update_id, state)
+            audit.record(connection, now, who, f"update.{state}", update_id, before=row["state"])
+        return updates.answer(_update(connection, update_id))
+
+    return db.write(work)
+
+
+def change_device(db: Database, device_id: str, given: wire.DeviceChange, who: str, now: datetime) -> sqlite3.Row:
+    """Set what an operator gave; returns the device. Raises ``NotFoundError``, ``GoneError``."""
+
+    def work(connection: sqlite3.Connection) -> sqlite3.Row:
+        row = _device(connection, device_id)
+        if row["state"] == devices.DECOMMISSIONED:
+            raise GoneError("this device was decommissioned; it cannot be changed any more")
+        values = given.model_dump(include=given.model_fields_set)
+        if values:
+            devices.change(connection, device_id, values)
+            audit.record(connection, now, who, "device.change", device_id, **values)
+        return _device(connection, device_id)
+
+    return db.write(work)
+
+
+def decommission(db: Database, device_id: str, who: str, now: datetime) -> None:
+    """Retire a device at once, for the API and the repository. Raises ``NotFoundError``."""
+
+    def work(connection: sqlite3.Connection) -> None:
+        _device(connection, device_id)
+        if devices.decommission(connection, device_id, now):
+            audit.record(connection, now, who, "device.decommission", device_id)
+
+    db.write(work)
+
+
+def _device(connection: sqlite3.Connection, device_id: str) -> sqlite3.Row:
+    row = devices.find(connection, device_id)
+    if row is None:
+        raise NotFoundError("there is no such device")
+    return row
+
+
+def _update(connection: sqlite3.Connection, update_id: str) -> sqlite3.Row:
+    row = updates.find(connection, update_id)
+    if row is None:
+        raise NotFoundError("there is no such update")
+    return row

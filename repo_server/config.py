@@ -1,0 +1,93 @@
+"""Settings: a TOML file, then the environment, then the command line; the later wins. Unknown keys are refused."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from repo_server.errors import ConfigError
+
+ENVIRONMENT = "REPO_SERVER_"
+"""``REPO_SERVER_PORT=8001`` sets ``port``; ``REPO_SERVER_CONFIG`` names the TOML file."""
+
+
+class Settings(BaseModel):
+    """What the service can be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state_dir: Path
+    """Holds the database; 0700."""
+    repository_dir: Path | None = None
+    """aptly's public folder, served under ``/repo/``; ``STATE/public`` where not given."""
+    host: str = "0.0.0.0"  # noqa: S104 - it serves a fleet; put it behind TLS, or bind it to loopback behind nginx
+    port: int = Field(default=8000, ge=0, le=65535)
+    threads: int = Field(default=16, ge=1, le=256)
+    """A download holds a thread while it lasts."""
+    heartbeat_seconds: int = Field(default=300, ge=1, le=86_400)
+    """What devices are told; they add jitter."""
+    missed_heartbeats: int = Field(default=3, ge=1, le=1_000)
+    """A device is online until this many heartbeats are missing."""
+    busy_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
+    """How long a write waits for another process that holds the database."""
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.state_dir / "repo_server.db"
+
+    @property
+    def repository(self) -> Path:
+        """The folder under ``/repo/``."""
+        return self.repository_dir if self.repository_dir is not None else self.state_dir / "public"
+
+    @property
+    def online_for(self) -> timedelta:
+        """How long after its last heartbeat a device is online."""
+        return timedelta(seconds=self.heartbeat_seconds * self.missed_heartbeats)
+
+    def environment(self) -> dict[str, str]:
+        """The same settings as environment variables, for the process that gunicorn runs."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {ENVIRONMENT + name.upper(): str(value) for name, value in values.items()}
+
+
+def load(given: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None) -> Settings:
+    """Settings from all three. ``given``: from the command line, None where not given.
+
+    Raises ``ConfigError`` with a sentence that names the setting and where it came from.
+    """
+    named = file or (Path(environ[ENVIRONMENT + "CONFIG"]) if environ.get(ENVIRONMENT + "CONFIG") else None)
+    values: dict[str, Any] = _from_file(named) if named is not None else {}
+    unknown = sorted(set(values) - set(Settings.model_fields))
+    if unknown:
+        raise ConfigError(f"{named}: unknown setting {unknown[0]!r}; known are {', '.join(Settings.model_fields)}")
+    values |= {
+        name: environ[ENVIRONMENT + name.upper()]
+        for name in Settings.model_fields
+        if environ.get(ENVIRONMENT + name.upper())
+    }
+    values |= {name: value for name, value in given.items() if value is not None}
+    if "state_dir" not in values:
+        raise ConfigError(
+            "no state folder: give --state DIR, or set REPO_SERVER_STATE_DIR or state_dir in the TOML file"
+        )
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(f"setting {first['loc'][0]}: {first['msg']}") from None
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the settings file {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error

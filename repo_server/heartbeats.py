@@ -1,0 +1,62 @@
+"""A heartbeat, from the validated body to the answer: keep it, decide, keep the decision, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from repo_server import answers, wire
+from repo_server.config import Settings
+from repo_server.db import Database, Durability
+from repo_server.grant import DeviceFacts, Grant, Withhold, grant
+from repo_server.store import devices, progress, updates
+
+
+def beat(
+    db: Database, settings: Settings, device: sqlite3.Row, heartbeat: wire.Heartbeat, now: datetime
+) -> answers.HeartbeatAnswer:
+    """Record one heartbeat of ``device`` and answer it."""
+
+    def work(connection: sqlite3.Connection) -> answers.HeartbeatAnswer:
+        devices.record_heartbeat(connection, device["id"], heartbeat, now)
+        # Read again inside the transaction: an operator may have moved or held the device since.
+        row = connection.execute("SELECT channel, hold FROM devices WHERE id = ?", (device["id"],)).fetchone()
+        known = progress.known(connection, device["id"])
+        facts = DeviceFacts(
+            debian=device["debian"],
+            architecture=device["architecture"],
+            installed=heartbeat.assistant.installed,
+            active=heartbeat.assistant.active,
+            hold=row["hold"],
+            updates=known,
+        )
+        decision = grant(facts, updates.facts_for(connection, heartbeat.assistant.name, row["channel"]), now)
+        offer = withheld = None
+        if isinstance(decision, Grant):
+            progress.record_grant(connection, device["id"], decision, known, now)
+            offer = _offer(decision)
+        elif isinstance(decision, Withhold):
+            progress.record_withhold(connection, device["id"], decision, known, now)
+            update = decision.update
+            withheld = answers.Withheld(update_id=update.id, version=update.version, reason=decision.reason)
+        return answers.HeartbeatAnswer(
+            server_time=now,
+            next_heartbeat_seconds=settings.heartbeat_seconds,
+            channel=row["channel"],
+            hold=row["hold"],
+            offer=offer,
+            withheld=withheld,
+        )
+
+    return db.write(work, Durability.CRASH)
+
+
+def _offer(decision: Grant) -> answers.Offer:
+    update = decision.update
+    return answers.Offer(
+        update_id=update.id,
+        name=update.name,
+        version=update.version,
+        urgency=decision.urgency,
+        granted_at=decision.granted_at,
+    )

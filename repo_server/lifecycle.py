@@ -1,0 +1,93 @@
+"""One device's progress through one update: the statuses and the moves between them. Pure.
+
+The order comes from the device's sequence numbers, never from arrival or from clocks, so the server cannot move
+backwards. What a device reports is always recorded; only a legal move that is newer than what is known changes
+anything.
+
+Moves (DESIGN.md, "One update on the device"):
+
+- ``granted`` is the server's own and only the beginning.
+- While preparing (refreshed, downloading, downloaded) any step may come again: a refresh is repeated, a download
+  restarts.
+- ``deferred`` may come while preparing, again with another reason, and from ``installing`` (the gate is asked once more
+  before activating); from it every later step may follow.
+- installing, activating, restarting, verifying only go on, or repeat after a power cut.
+- Steps may be left out: a server restored from a backup hears from the middle of an update.
+- succeeded, rolled_back and failed are final.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a device is in an update."""
+
+    GRANTED = "granted"
+    REFRESHED = "refreshed"
+    DOWNLOADING = "downloading"
+    DOWNLOADED = "downloaded"
+    DEFERRED = "deferred"
+    INSTALLING = "installing"
+    ACTIVATING = "activating"
+    RESTARTING = "restarting"
+    VERIFYING = "verifying"
+    SUCCEEDED = "succeeded"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+
+
+FINAL = frozenset({Status.SUCCEEDED, Status.ROLLED_BACK, Status.FAILED})
+STARTED = frozenset({Status.INSTALLING, Status.ACTIVATING, Status.RESTARTING, Status.VERIFYING})
+"""The device is at work on the release itself; the server no longer takes the grant back."""
+
+_STARTED_IN_ORDER = (Status.INSTALLING, Status.ACTIVATING, Status.RESTARTING, Status.VERIFYING)
+
+
+class Verdict(StrEnum):
+    """What became of one reported status."""
+
+    APPLIED = "applied"
+    STALE = "stale"  # not newer than what is known: a repeat, or one that came late
+    ILLEGAL = "illegal"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is known: the status and the sequence number that brought it (0: the server's own ``granted``)."""
+
+    status: Status = Status.GRANTED
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One status as the device wrote it."""
+
+    sequence: int
+    status: Status
+
+
+def legal(before: Status, after: Status) -> bool:
+    """Whether a device may move from ``before`` to ``after``."""
+    if after is Status.GRANTED or before in FINAL:
+        return False
+    if after in FINAL or before not in STARTED:
+        return True
+    if after is Status.DEFERRED:
+        return before is Status.INSTALLING
+    return after in STARTED and _STARTED_IN_ORDER.index(after) >= _STARTED_IN_ORDER.index(before)
+
+
+def apply(known: Progress, report: Report, *, same_version: bool = True) -> tuple[Progress, Verdict]:
+    """The progress after a report, and what became of the report. Only ``APPLIED`` changes the progress.
+
+    ``same_version``: whether the report names the update's own version; one that does not is no move of this update.
+    """
+    if report.sequence <= known.sequence:
+        return known, Verdict.STALE
+    if not same_version or not legal(known.status, report.status):
+        return known, Verdict.ILLEGAL
+    return Progress(report.status, report.sequence), Verdict.APPLIED

@@ -1,0 +1,49 @@
+"""The log: one line a request, without bodies, query strings or secrets."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from urllib.parse import quote
+
+from flask import Flask, Response, g, request
+
+_log = logging.getLogger("repo_server")
+_LONGEST_PATH = 300
+
+
+def configure() -> None:
+    """Send our log to standard error, where systemd and gunicorn's own lines go."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    _log.handlers[:] = [handler]
+    _log.setLevel(logging.INFO)
+    _log.propagate = False
+
+
+def install(app: Flask) -> None:
+    """Log each request as it is answered; a failure's reference and place go on the same line."""
+
+    @app.before_request
+    def start() -> None:
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def line(response: Response) -> Response:
+        milliseconds = (time.perf_counter() - g.get("started", time.perf_counter())) * 1000
+        # Quoted: a client must not be able to write lines of its own.
+        path = quote(request.path, safe="/:@!$&'()*+,;=~-._")[:_LONGEST_PATH]
+        who = quote(str(g.get("who", "-")), safe=":-._~")
+        failure = g.get("failure", "")
+        _log.log(
+            logging.ERROR if failure else logging.INFO,
+            "%s %s %d %.1fms who=%s%s",
+            quote(request.method, safe="")[:20],
+            path,
+            response.status_code,
+            milliseconds,
+            who,
+            f" {failure}" if failure else "",
+        )
+        return response

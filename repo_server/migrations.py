@@ -1,0 +1,229 @@
+"""The schema, as ordered named steps. A step is never changed once released; the next one changes what it made."""
+
+from __future__ import annotations
+
+import sqlite_utils
+from sqlite_utils.migrations import Migrations
+
+from repo_server.errors import SchemaError
+
+_steps = Migrations("repo_server")
+
+
+def migrate(db: sqlite_utils.Database) -> None:
+    """Bring the database to this program's schema; all pending steps and their records commit together.
+
+    Raises ``SchemaError`` where a newer program has written it.
+    """
+    _refuse_newer(db)
+    if not _steps.pending(db):
+        return
+    db.conn.execute("BEGIN IMMEDIATE")  # two programs that start at once: the second waits and finds nothing to do
+    try:
+        _refuse_newer(db)
+        _steps.apply(db)
+        db.conn.execute("COMMIT")
+    except BaseException:
+        if db.conn.in_transaction:
+            db.conn.execute("ROLLBACK")
+        raise
+
+
+def applied(db: sqlite_utils.Database) -> list[str]:
+    """The names of the steps that the database has, in order."""
+    return [step.name for step in _steps.applied(db)]
+
+
+def _refuse_newer(db: sqlite_utils.Database) -> None:
+    known = {step.name for step in _steps.pending(db)} | set(_known_names())
+    unknown = [name for name in applied(db) if name not in known]
+    if unknown:
+        raise SchemaError(
+            f"the database was written by a newer repo-server (it has the step {unknown[0]!r}); "
+            "install that version again, or restore a backup made by this one"
+        )
+
+
+def _known_names() -> list[str]:
+    empty = sqlite_utils.Database(memory=True)
+    try:
+        return [step.name for step in _steps.pending(empty)]
+    finally:
+        empty.close()
+
+
+@_steps(name="0001_devices")
+def _devices(db: sqlite_utils.Database) -> None:
+    db.table("devices").create(
+        {
+            "id": str,
+            "token_sha256": str,
+            "state": str,
+            "name": str,
+            "hostname": str,
+            "group_name": str,
+            "channel": str,
+            "timezone": str,
+            "timezone_override": str,
+            "assistant": str,
+            "agent_version": str,
+            "debian": str,
+            "architecture": str,
+            "model": str,
+            "hold": str,
+            "enrolled_with": str,
+            "registered_at": str,
+            "decommissioned_at": str,
+            # The last heartbeat:
+            "last_seen_at": str,
+            "boot_id": str,
+            "clock_synchronised": int,
+            "uptime_seconds": int,
+            "installed": str,
+            "active": str,
+            "idle_seconds": int,
+            "gate_decision": str,
+            "gate_reason": str,
+            "gate_retry_at": str,
+            "update_id": str,
+            "update_status": str,
+        },
+        pk="id",
+        not_null={"token_sha256", "state", "hostname", "channel", "timezone", "assistant", "agent_version", "debian",
+                  "architecture", "registered_at"},
+        strict=True,
+    )  # fmt: skip
+    db.table("heartbeats").create(
+        {
+            "id": int,
+            "device_id": str,
+            "received_at": str,
+            "sent_at": str,
+            "boot_id": str,
+            "clock_synchronised": int,
+            "uptime_seconds": int,
+            "agent_version": str,
+            "installed": str,
+            "active": str,
+            "idle_seconds": int,
+            "gate_decision": str,
+            "gate_reason": str,
+            "gate_retry_at": str,
+            "update_id": str,
+            "update_status": str,
+        },
+        pk="id",
+        not_null={"device_id", "received_at"},
+        foreign_keys=[("device_id", "devices", "id")],
+        strict=True,
+    )
+    db.table("heartbeats").create_index(["device_id"])
+
+
+@_steps(name="0002_updates")
+def _updates(db: sqlite_utils.Database) -> None:
+    db.table("updates").create(
+        {
+            "id": str,
+            "name": str,
+            "version": str,
+            "channel": str,
+            "urgency": str,
+            "notes": str,
+            "minimum_agent": str,
+            "packages": str,
+            "state": str,
+            "announced_at": str,
+            "announced_by": str,
+        },
+        pk="id",
+        not_null={"name", "version", "channel", "urgency", "notes", "packages", "state", "announced_at"},
+        strict=True,
+    )
+    db.table("updates").create_index(["name", "channel", "version"], unique=True)
+    db.table("device_updates").create(
+        {
+            "device_id": str,
+            "update_id": str,
+            "status": str,
+            "reason": str,
+            "retry_at": str,
+            "detail": str,
+            "log_tail": str,
+            "sequence": int,
+            "urgency": str,
+            "granted_at": str,
+            "updated_at": str,
+        },
+        pk=("device_id", "update_id"),
+        not_null={"status", "sequence", "urgency", "updated_at"},
+        foreign_keys=[("device_id", "devices", "id"), ("update_id", "updates", "id")],
+        strict=True,
+    )
+    db.table("device_updates").create_index(["update_id", "status"])
+    db.table("device_update_events").create(
+        {
+            "id": int,
+            "device_id": str,
+            "update_id": str,
+            "sequence": int,
+            "status": str,
+            "verdict": str,
+            "version": str,
+            "reason": str,
+            "retry_at": str,
+            "detail": str,
+            "log_tail": str,
+            "at": str,
+            "received_at": str,
+        },
+        pk="id",
+        not_null={"device_id", "update_id", "status", "verdict", "at", "received_at"},
+        foreign_keys=[("device_id", "devices", "id"), ("update_id", "updates", "id")],
+        strict=True,
+    )
+    # A repeat of an acknowledged status finds itself here. The server's own events have no sequence.
+    db.table("device_update_events").create_index(["device_id", "update_id", "sequence"], unique=True)
+    _append_only(db, "device_update_events")
+
+
+@_steps(name="0003_credentials_and_audit")
+def _credentials(db: sqlite_utils.Database) -> None:
+    db.table("api_keys").create(
+        {"id": str, "name": str, "role": str, "secret_sha256": str, "created_at": str, "revoked_at": str},
+        pk="id",
+        not_null={"name", "role", "secret_sha256", "created_at"},
+        strict=True,
+    )
+    db.table("api_keys").create_index(["secret_sha256"], unique=True)
+    db.table("enrollment_tokens").create(
+        {
+            "id": str,
+            "name": str,
+            "secret_sha256": str,
+            "created_at": str,
+            "expires_at": str,
+            "uses_allowed": int,
+            "uses": int,
+            "revoked_at": str,
+        },
+        pk="id",
+        not_null={"name", "secret_sha256", "created_at", "uses"},
+        strict=True,
+    )
+    db.table("enrollment_tokens").create_index(["secret_sha256"], unique=True)
+    db.table("audit_log").create(
+        {"id": int, "at": str, "who": str, "action": str, "subject": str, "detail": str},
+        pk="id",
+        not_null={"at", "who", "action", "subject", "detail"},
+        strict=True,
+    )
+    _append_only(db, "audit_log")
+
+
+def _append_only(db: sqlite_utils.Database, table: str) -> None:
+    """Nothing recorded is ever changed. Deleting stays possible: what is kept about a home has a limited time."""
+    db.conn.execute(
+        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    )

@@ -1,0 +1,44 @@
+"""Roles and what each may do. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Of an API key."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    BUILDER = "builder"
+    ADMIN = "admin"
+
+
+class Right(StrEnum):
+    """What an endpoint asks for."""
+
+    VIEW = "view"
+    OPERATE = "operate"
+    ANNOUNCE = "announce"
+    FETCH = "fetch"
+    """Read the published repository."""
+    ADMINISTER = "administer"
+
+
+_RIGHTS = {
+    Role.VIEWER: {Right.VIEW, Right.FETCH},
+    Role.OPERATOR: {Right.VIEW, Right.OPERATE, Right.FETCH},
+    # A build machine needs to know nothing about homes.
+    Role.BUILDER: {Right.ANNOUNCE, Right.FETCH},
+    Role.ADMIN: set(Right),
+}
+
+
+def allows(role: Role, right: Right) -> bool:
+    """Whether a key of this role may do this."""
+    return right in _RIGHTS[role]
+
+
+def roles_with(right: Right) -> list[Role]:
+    """The roles that may, the least first; for sentences."""
+    return [role for role in Role if allows(role, right)]

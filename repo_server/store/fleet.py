@@ -1,0 +1,51 @@
+"""The fleet in numbers, all from one snapshot of the database."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime, timedelta
+
+from repo_server import answers, times
+from repo_server.store.devices import ACTIVE
+
+
+def summary(connection: sqlite3.Connection, now: datetime, online_for: timedelta) -> answers.Fleet:
+    """Count; the numbers add up because one read transaction sees one state."""
+    connection.execute("BEGIN")
+    try:
+        return _count(connection, now, times.render(now - online_for))
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _count(connection: sqlite3.Connection, now: datetime, since: str) -> answers.Fleet:
+    total, online = connection.execute(
+        "SELECT count(*), coalesce(sum(last_seen_at IS NOT NULL AND last_seen_at >= ?), 0) FROM devices"
+        " WHERE state = ?",
+        (since, ACTIVE),
+    ).fetchone()
+    statuses: dict[str, dict[str, int]] = {}
+    for row in connection.execute("SELECT update_id, status, count(*) AS n FROM device_updates GROUP BY 1, 2"):
+        statuses.setdefault(row["update_id"], {})[row["status"]] = row["n"]
+    updates = [
+        answers.UpdateCounts(
+            **{key: row[key] for key in ("id", "name", "version", "channel", "urgency", "state")},
+            statuses=statuses.get(row["id"], {}),
+        )
+        for row in connection.execute("SELECT * FROM updates ORDER BY id DESC")
+    ]
+    return answers.Fleet(
+        devices=answers.DeviceCounts(total=total, online=online, offline=total - online),
+        versions=_by(connection, "active", "active IS NOT NULL"),
+        reasons=_by(connection, "gate_reason", "gate_decision = 'defer' AND gate_reason IS NOT NULL"),
+        updates=updates,
+        server_time=now,
+    )
+
+
+def _by(connection: sqlite3.Connection, column: str, condition: str) -> dict[str, int]:
+    rows = connection.execute(
+        f"SELECT {column}, count(*) FROM devices WHERE state = ? AND {condition} GROUP BY 1 ORDER BY 1",  # noqa: S608 - our own text
+        (ACTIVE,),
+    )
+    return dict(rows.fetchall())

@@ -1,0 +1,137 @@
+"""Device updates and their events."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from repo_server import answers, times, wire
+from repo_server.grant import Grant, Known, UpdateFacts, Urgency, Withhold
+from repo_server.lifecycle import Progress, Status, Verdict
+from repo_server.store.paging import Rows, page
+
+_EVENT = """INSERT OR IGNORE INTO device_update_events (device_id, update_id, sequence, status, verdict, version,
+ reason, retry_at, detail, log_tail, at, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One device's progress through one update."""
+
+    device_id: str
+    update_id: str
+    urgency: Urgency
+    """The update's own; kept where the device reports on an update that was never granted here."""
+
+
+def known(connection: sqlite3.Connection, device_id: str) -> dict[str, Known]:
+    """What ``grant`` needs to know of a device's updates, by update id."""
+    rows = connection.execute(
+        "SELECT update_id, status, granted_at, urgency FROM device_updates WHERE device_id = ?", (device_id,)
+    )
+    return {
+        row["update_id"]: Known(
+            status=Status(row["status"]),
+            granted_at=times.parse(row["granted_at"]) if row["granted_at"] is not None else None,
+            urgency=Urgency(row["urgency"]),
+        )
+        for row in rows
+    }
+
+
+def record_grant(
+    connection: sqlite3.Connection, device_id: str, grant: Grant, before: Mapping[str, Known], now: datetime
+) -> None:
+    """Keep a grant, if it says something new."""
+    known_before = before.get(grant.update.id)
+    if known_before and known_before.granted_at is not None and known_before.urgency is grant.urgency:
+        return
+    at = times.render(grant.granted_at)
+    connection.execute(
+        "INSERT INTO device_updates (device_id, update_id, status, sequence, urgency, granted_at, updated_at)"
+        " VALUES (?, ?, ?, 0, ?, ?, ?)"
+        " ON CONFLICT (device_id, update_id)"
+        " DO UPDATE SET granted_at = excluded.granted_at, urgency = excluded.urgency",
+        (device_id, grant.update.id, Status.GRANTED, grant.urgency, at, at),
+    )
+    _event_of_ours(connection, device_id, grant.update, now, status=Status.GRANTED)
+
+
+def record_withhold(
+    connection: sqlite3.Connection, device_id: str, withhold: Withhold, before: Mapping[str, Known], now: datetime
+) -> None:
+    """Take a grant back, if there is one; a later grant is a new one, with its own time."""
+    known_before = before.get(withhold.update.id)
+    if known_before is None or known_before.granted_at is None:
+        return
+    connection.execute(
+        "UPDATE device_updates SET granted_at = NULL WHERE device_id = ? AND update_id = ?",
+        (device_id, withhold.update.id),
+    )
+    _event_of_ours(connection, device_id, withhold.update, now, status=known_before.status, reason=withhold.reason)
+
+
+def progress(connection: sqlite3.Connection, device_id: str, update_id: str) -> Progress | None:
+    """How far a device is in an update; None where nothing was ever said of it."""
+    row = connection.execute(
+        "SELECT status, sequence FROM device_updates WHERE device_id = ? AND update_id = ?", (device_id, update_id)
+    ).fetchone()
+    return Progress(Status(row["status"]), row["sequence"]) if row is not None else None
+
+
+def record_report(
+    connection: sqlite3.Connection, key: Key, report: wire.StatusReport, verdict: Verdict, now: datetime
+) -> None:
+    """Keep a reported status as an event, once, and as the device's progress where it was applied."""
+    said = (report.reason, times.render(report.retry_at) if report.retry_at else None, report.detail, report.log_tail)
+    at, received_at = times.render(report.at), times.render(now)
+    connection.execute(
+        _EVENT,
+        (key.device_id, key.update_id, report.sequence, report.status, verdict, report.version, *said, at, received_at),
+    )
+    if verdict is not Verdict.APPLIED:
+        return
+    connection.execute(
+        "INSERT INTO device_updates (device_id, update_id, status, reason, retry_at, detail, log_tail, sequence,"
+        " urgency, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (device_id, update_id) DO UPDATE SET status = excluded.status, reason = excluded.reason,"
+        " retry_at = excluded.retry_at, detail = excluded.detail, log_tail = excluded.log_tail,"
+        " sequence = excluded.sequence, updated_at = excluded.updated_at",
+        (key.device_id, key.update_id, report.status, *said, report.sequence, key.urgency, received_at),
+    )
+
+
+def list_page(connection: sqlite3.Connection, update_id: str, query: wire.PageQuery) -> Rows[answers.DeviceUpdate]:
+    """One page of the devices of an update."""
+    return page(
+        connection,
+        "SELECT * FROM device_updates",
+        [("update_id = ?", update_id)],
+        key="device_id",
+        limit=query.limit,
+        cursor=query.cursor,
+        make=_answer,
+    )
+
+
+def _answer(row: sqlite3.Row) -> answers.DeviceUpdate:
+    same = ("device_id", "status", "reason", "retry_at", "detail", "log_tail", "sequence", "updated_at")
+    return answers.DeviceUpdate(**{name: row[name] for name in same})
+
+
+def _event_of_ours(
+    connection: sqlite3.Connection,
+    device_id: str,
+    update: UpdateFacts,
+    now: datetime,
+    *,
+    status: Status,
+    reason: str | None = None,
+) -> None:
+    at = times.render(now)
+    connection.execute(
+        _EVENT,
+        (device_id, update.id, None, status, Verdict.APPLIED, update.version, reason, None, None, None, at, at),
+    )

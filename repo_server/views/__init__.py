@@ -1,0 +1,17 @@
+"""The HTTP side: each view parses, calls and renders; none knows of SQL."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from repo_server.views import devices, fleet, health, heartbeat, repo, statuses, updates
+
+API = "/api/v1"
+
+
+def register(app: Flask) -> None:
+    """Mount all of them."""
+    for part in (devices, heartbeat, statuses, updates, fleet):
+        app.register_blueprint(part.blueprint, url_prefix=API)
+    app.register_blueprint(repo.blueprint)
+    app.register_blueprint(health.blueprint)

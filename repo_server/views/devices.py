@@ -1,0 +1,65 @@
+"""Registration, and devices as people see them."""
+
+from __future__ import annotations
+
+import uuid
+
+from flask import Blueprint, Response
+
+from repo_server import answers, body, changes, wire
+from repo_server.auth import bearer, require, who
+from repo_server.context import context
+from repo_server.errors import NotFoundError
+from repo_server.roles import Right
+from repo_server.store import devices
+
+blueprint = Blueprint("devices", __name__)
+
+
+@blueprint.post("/devices/")
+def register() -> Response:
+    """A device announces itself, with an enrollment token."""
+    secret = bearer()
+    here, now = context(), context().clock()
+    changes.enrollment(here.db, secret)  # before the body is looked at: strangers get nothing parsed
+    row, new = changes.register(here.db, secret, body.read(wire.Registration), now)
+    answer = answers.Registered(id=row["id"], channel=row["channel"], state=row["state"], server_time=now)
+    return answers.respond(answer, 201 if new else 200)
+
+
+@blueprint.get("/devices/")
+@require(Right.VIEW)
+def listed() -> Response:
+    """One page of devices."""
+    here, query = context(), body.read_query(wire.DeviceQuery)
+    rows = devices.list_page(here.db.connection(), query, here.clock(), here.settings.online_for)
+    return answers.respond(answers.Page[answers.Device](items=rows.items, next_cursor=rows.next_cursor))
+
+
+@blueprint.get("/devices/<uuid:device_id>")
+@require(Right.VIEW)
+def one(device_id: uuid.UUID) -> Response:
+    """One device, also a decommissioned one."""
+    here = context()
+    row = devices.find(here.db.connection(), str(device_id))
+    if row is None:
+        raise NotFoundError("there is no such device")
+    return answers.respond(devices.answer(row, here.clock(), here.settings.online_for))
+
+
+@blueprint.patch("/devices/<uuid:device_id>")
+@require(Right.OPERATE)
+def change(device_id: uuid.UUID) -> Response:
+    """Name, group, channel, time zone, hold."""
+    here, now = context(), context().clock()
+    row = changes.change_device(here.db, str(device_id), body.read(wire.DeviceChange), who(), now)
+    return answers.respond(devices.answer(row, now, here.settings.online_for))
+
+
+@blueprint.delete("/devices/<uuid:device_id>")
+@require(Right.OPERATE)
+def decommission(device_id: uuid.UUID) -> Response:
+    """Retire a device."""
+    here = context()
+    changes.decommission(here.db, str(device_id), who(), here.clock())
+    return Response(status=204)

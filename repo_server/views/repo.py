@@ -1,0 +1,29 @@
+"""The published repository, for apt."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, send_file
+
+from repo_server import archive
+from repo_server.auth import check_repository
+from repo_server.context import context
+from repo_server.errors import NotFoundError
+
+blueprint = Blueprint("repo", __name__)
+
+
+@blueprint.get("/repo/<path:name>")
+def serve(name: str) -> Response:
+    """One file, whole or in ranges, or 304 where the client has it already."""
+    check_repository()
+    found = archive.find(context().settings.repository, name)
+    if found is None:
+        raise NotFoundError("the repository has no such file")
+    response = send_file(found, mimetype=_type(name), conditional=True, etag=True)
+    response.headers["Cache-Control"] = archive.cache_control(name)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _type(name: str) -> str:
+    return "application/vnd.debian.binary-package" if name.endswith(".deb") else "application/octet-stream"

@@ -1,0 +1,84 @@
+"""Updates: announced by builders, watched by viewers, steered by operators."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+
+from flask import Blueprint, Response
+
+from repo_server import answers, body, changes, wire
+from repo_server.auth import require, who
+from repo_server.context import context
+from repo_server.errors import NotFoundError
+from repo_server.grant import UpdateState
+from repo_server.roles import Right
+from repo_server.store import progress, updates
+
+blueprint = Blueprint("updates", __name__)
+
+
+@blueprint.post("/updates/")
+@require(Right.ANNOUNCE)
+def announce() -> Response:
+    """A release is published and may be offered."""
+    here = context()
+    update, new = changes.announce(here.db, body.read(wire.Announcement), who(), here.clock())
+    return answers.respond(update, 201 if new else 200)
+
+
+@blueprint.get("/updates/")
+@require(Right.VIEW)
+def listed() -> Response:
+    """One page of updates, the newest first."""
+    rows = updates.list_page(context().db.connection(), body.read_query(wire.UpdateQuery))
+    return answers.respond(answers.Page[answers.Update](items=rows.items, next_cursor=rows.next_cursor))
+
+
+@blueprint.get("/updates/<uuid:update_id>")
+@require(Right.VIEW)
+def one(update_id: uuid.UUID) -> Response:
+    """One update."""
+    return answers.respond(updates.answer(_found(update_id)))
+
+
+@blueprint.get("/updates/<uuid:update_id>/devices")
+@require(Right.VIEW)
+def devices(update_id: uuid.UUID) -> Response:
+    """How far each device is in it."""
+    _found(update_id)
+    rows = progress.list_page(context().db.connection(), str(update_id), body.read_query(wire.PageQuery))
+    return answers.respond(answers.Page[answers.DeviceUpdate](items=rows.items, next_cursor=rows.next_cursor))
+
+
+@blueprint.post("/updates/<uuid:update_id>/pause")
+@require(Right.OPERATE)
+def pause(update_id: uuid.UUID) -> Response:
+    """Devices that have not started wait."""
+    return _steer(update_id, UpdateState.PAUSED)
+
+
+@blueprint.post("/updates/<uuid:update_id>/resume")
+@require(Right.OPERATE)
+def resume(update_id: uuid.UUID) -> Response:
+    """Go on after a pause or a halt."""
+    return _steer(update_id, UpdateState.ACTIVE)
+
+
+@blueprint.post("/updates/<uuid:update_id>/halt")
+@require(Right.OPERATE)
+def halt(update_id: uuid.UUID) -> Response:
+    """Stop because something is wrong with it."""
+    return _steer(update_id, UpdateState.HALTED)
+
+
+def _steer(update_id: uuid.UUID, state: UpdateState) -> Response:
+    here = context()
+    return answers.respond(changes.steer(here.db, str(update_id), state, who(), here.clock()))
+
+
+def _found(update_id: uuid.UUID) -> sqlite3.Row:
+    row = updates.find(context().db.connection(), str(update_id))
+    if row is None:
+        raise NotFoundError("there is no such update")
+    return row

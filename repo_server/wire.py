@@ -1,0 +1,201 @@
+"""What the server accepts: every body as a type that validates it and of which OpenAPI is generated.
+
+Strict: no coercion, unknown fields refused, every text and list bounded. Times are RFC 3339 with a zone, time zones are
+names of the IANA database. The shapes are those of docs/INTERFACES.md.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
+
+from repo_server import times
+from repo_server.grant import Urgency
+
+NAME = r"^[a-z0-9][a-z0-9.+-]+$"
+VERSION = r"^[0-9][A-Za-z0-9.+~-]*$"
+CHANNEL = r"^[a-z0-9][a-z0-9.+-]*$"
+UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+UUID7 = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+LINE = r"^[^\x00-\x1f\x7f\u0085\u2028\u2029]*$"
+DEVICE_STATUSES = Literal[
+    "refreshed", "downloading", "downloaded", "deferred", "installing", "activating", "restarting", "verifying",
+    "succeeded", "rolled_back", "failed",
+]  # fmt: skip
+_BIG = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def _known_zone(name: str) -> str:
+    if name not in _zones():
+        raise ValueError("is not a time zone of the IANA database, such as Europe/Berlin")
+    return name
+
+
+def _instant(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("must be a text that holds an RFC 3339 time")  # noqa: TRY004 - pydantic only reports ValueError
+    return times.parse(value)
+
+
+Instant = Annotated[datetime, PlainValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone)]
+PackageName = Annotated[str, StringConstraints(pattern=NAME, max_length=200)]
+Version = Annotated[str, StringConstraints(pattern=VERSION, max_length=128)]
+Channel = Annotated[str, StringConstraints(pattern=CHANNEL, max_length=64)]
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)]
+Token = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=32)]
+Line = Annotated[str, StringConstraints(pattern=LINE, min_length=1, max_length=200)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=_BIG)]
+
+
+class Body(BaseModel):
+    """A request's body."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Registration(Body):
+    """POST /api/v1/devices/: the device makes its id and its token itself, and sends the token's hash."""
+
+    id: Annotated[str, StringConstraints(pattern=UUID7)]
+    token_sha256: Sha256
+    hostname: Line
+    timezone: Zone
+    assistant: PackageName
+    channel: Channel | None = None
+    agent_version: Version
+    debian: Token
+    architecture: Token
+    model: Line | None = None
+
+
+class AssistantReport(Body):
+    """What dpkg says (``installed``) and what ``current`` names (``active``)."""
+
+    name: PackageName
+    installed: Version | None = None
+    active: Version | None = None
+
+
+class GateReport(Body):
+    """The device's own decision, in its own words."""
+
+    decision: Literal["install", "defer", "nothing"]
+    reason: Word | None = None
+    retry_at: Instant | None = None
+
+
+class UpdateReport(Body):
+    """The update that the device is at."""
+
+    id: Annotated[str, StringConstraints(pattern=UUID)]
+    status: DEVICE_STATUSES | Literal["granted"]
+
+
+class Heartbeat(Body):
+    """POST /api/v1/devices/{id}/heartbeat."""
+
+    boot_id: Annotated[str, StringConstraints(pattern=UUID)]
+    sent_at: Instant
+    clock_synchronised: bool
+    uptime_seconds: Count
+    agent_version: Version
+    timezone: Zone
+    assistant: AssistantReport
+    idle_seconds: Count | None = None
+    gate: GateReport | None = None
+    update: UpdateReport | None = None
+
+
+class StatusReport(Body):
+    """One status of a device update, as the device wrote it in its outbox."""
+
+    sequence: Annotated[int, Field(ge=1, le=_BIG)]
+    status: DEVICE_STATUSES
+    at: Instant
+    version: Version
+    reason: Word | None = None
+    retry_at: Instant | None = None
+    detail: Annotated[str, StringConstraints(max_length=1_000)] | None = None
+    log_tail: Annotated[str, StringConstraints(max_length=16_384)] | None = None
+
+
+class StatusBatch(Body):
+    """POST /api/v1/devices/{id}/updates/{update}/status."""
+
+    statuses: Annotated[list[StatusReport], Field(min_length=1, max_length=100)]
+
+
+class Package(Body):
+    """One published .deb of a release."""
+
+    package: PackageName
+    version: Version
+    debian: Token
+    architecture: Token
+    size: Count
+    sha256: Sha256
+
+
+class Announcement(Body):
+    """POST /api/v1/updates/: a release that is published and signed already."""
+
+    name: PackageName
+    version: Version
+    channel: Channel
+    urgency: Urgency
+    notes: Annotated[str, StringConstraints(pattern=LINE, max_length=1_000)]
+    minimum_agent: Version | None = None
+    packages: Annotated[list[Package], Field(min_length=1, max_length=1_000)]
+
+
+class DeviceChange(Body):
+    """PATCH /api/v1/devices/{id}: what is left out stays; null clears."""
+
+    name: Line | None = None
+    group: Channel | None = None
+    channel: Channel = "stable"
+    timezone: Zone | None = None
+    hold: Line | None = None
+
+
+class Query(BaseModel):
+    """A query string: texts, so numbers and booleans are read from text; unknown parameters are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PageQuery(Query):
+    """Every list."""
+
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+    cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
+
+
+class DeviceQuery(PageQuery):
+    """GET /api/v1/devices/."""
+
+    state: Literal["active", "decommissioned"] = "active"
+    group: Channel | None = None
+    channel: Channel | None = None
+    version: Version | None = None
+    online: bool | None = None
+    status: DEVICE_STATUSES | Literal["granted"] | None = None
+
+
+class UpdateQuery(PageQuery):
+    """GET /api/v1/updates/."""
+
+    name: PackageName | None = None
+    channel: Channel | None = None
+    state: Literal["active", "paused", "halted", "withdrawn"] | None = None

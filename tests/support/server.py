@@ -1,0 +1,170 @@
+"""A real repo-server for tests: gunicorn on a free loopback port, on a database of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+_LISTENING = re.compile(r"Listening at: http://127\.0\.0\.1:(\d+)")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+    @property
+    def error(self) -> Any:
+        """The error object's inside; fails where the answer is none."""
+        body = self.json
+        assert set(body) == {"error"}, body
+        assert set(body["error"]) == {"kind", "message"}, body
+        return body["error"]
+
+
+@dataclass
+class RunningServer:
+    """A server that answers; ``stderr`` is what it has logged."""
+
+    port: int
+    state: Path
+    repository: Path
+    log: Path
+    secrets: dict[str, str]
+    process: subprocess.Popen[bytes]
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def database(self) -> Path:
+        return self.state / "repo_server.db"
+
+    def stderr(self) -> str:
+        return self.log.read_text()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object | None = None,
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        token: str | None = None,
+    ) -> Reply:
+        """One request on a connection of its own. ``body`` is sent as JSON, ``raw`` as it is."""
+        sent = dict(headers or {})
+        if key is not None:
+            sent["X-API-Key"] = key
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            raw = json.dumps(body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            try:
+                connection.request(method, path, raw, sent)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the server has answered before it has read everything, and closed
+            answer = connection.getresponse()
+            return Reply(answer.status, dict(answer.getheaders()), answer.read())
+        finally:
+            connection.close()
+
+    def key(self, role: str) -> str:
+        """A new API key of this role, made by the CLI while the server runs."""
+        made = repo_server(
+            "api-key", "create", "--state", self.state, "--role", role, "--name", f"test {role}", "--json"
+        )
+        return str(json.loads(made)["api_key"])
+
+
+def repo_server(*arguments: object) -> str:
+    """Run the CLI; returns what it prints. Raises ``CalledProcessError``."""
+    done = subprocess.run(
+        [sys.executable, "-m", "repo_server", *(str(argument) for argument in arguments)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.stdout
+
+
+@contextmanager
+def running_server(
+    folder: Path, *, heartbeat_seconds: int = 300, repository: Path | None = None
+) -> Iterator[RunningServer]:
+    """Initialise a state folder under ``folder`` (unless it is there), serve it, and stop it by SIGTERM at the end."""
+    state, log = folder / "state", folder / "stderr.log"
+    repository = repository or folder / "public"
+    repository.mkdir(parents=True, exist_ok=True)
+    secrets_file = folder / "secrets.json"
+    if not state.exists():
+        secrets_file.write_text(repo_server("init", "--state", state, "--json"))
+    command = [sys.executable, "-m", "repo_server", "serve", "--state", str(state), "--repository", str(repository),
+               "--host", "127.0.0.1", "--port", "0", "--threads", "4", "--heartbeat-seconds", str(heartbeat_seconds)]  # fmt: skip
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, cwd=ROOT, stderr=stream, stdout=stream, env={**os.environ, "TZ": "UTC"})
+    try:
+        port = _wait_for_port(process, log)
+        server = RunningServer(port, state, repository, log, json.loads(secrets_file.read_text()), process)
+        _wait_until_ready(server)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = _LISTENING.search(log.read_text())
+        if found:
+            return int(found[1])
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise AssertionError(f"the server did not start:\n{log.read_text()}")
+
+
+def _wait_until_ready(server: RunningServer) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.process.poll() is None:
+        try:
+            if server.request("GET", "/readyz").status == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"the server does not answer:\n{server.stderr()}")
