@@ -7,6 +7,7 @@ import logging
 import os
 import struct
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_hook.files import Root
@@ -14,7 +15,6 @@ from pi_hook.ports import Conditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
@@ -60,11 +60,11 @@ def free_bytes(path: Path) -> int:
 
 def writable_for_good(path: Path) -> bool:
     """False on a read-only mount, and on an overlay over memory, whose writes are gone with the next boot."""
-    place = _existing(path)
-    if os.statvfs(place).f_flag & os.ST_RDONLY:
-        return False
-    mount = _mount_of(place)
-    return not (mount and mount[0] == "overlay" and _upper_in_memory(mount[1]))
+    mount = _mount_of(_existing(path))
+    if mount is None:
+        return True
+    kind, options = mount
+    return "ro" not in options.split(",") and not (kind == "overlay" and _upper_in_memory(options))
 
 
 def lock_holder(root: Root) -> int | None:
@@ -125,14 +125,23 @@ def _mount_of(path: Path) -> tuple[str, str] | None:
     """File-system type and options of the mount that holds ``path``."""
     best: tuple[int, str, str] | None = None
     real = str(path.resolve())
-    with open("/proc/self/mounts", encoding="utf-8") as lines:  # noqa: PTH123 - the kernel's file of this process
-        for line in lines:
-            _, point, kind, options, *_ = line.split(" ")
-            point = point.encode().decode("unicode_escape")
-            inside = real == point or real.startswith(point.rstrip("/") + "/")
-            if inside and (best is None or len(point) >= best[0]):
-                best = (len(point), kind, options)
+    for line in _mounts():
+        _, point, kind, options, *_ = line.split(" ")
+        point = point.encode().decode("unicode_escape")
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and (best is None or len(point) >= best[0]):
+            best = (len(point), kind, options)
     return best[1:] if best else None
+
+
+def _mounts() -> list[str]:
+    """The mounts as PID 1 sees them: in the daemon's own sandbox all of ``/usr`` is read-only."""
+    for process in ("1", "self"):
+        try:
+            return Path(f"/proc/{process}/mounts").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+    return []
 
 
 def _upper_in_memory(options: str) -> bool:
@@ -140,8 +149,9 @@ def _upper_in_memory(options: str) -> bool:
     if not upper:
         return True  # an overlay without an upper folder is read-only
     # Raspberry Pi OS's overlayroot keeps its upper folder in a tmpfs that is hidden from the running system.
-    hidden = not os.path.exists(upper)  # noqa: PTH110 - text from the kernel
-    return hidden or any(upper.startswith(prefix) for prefix in ("/run/", "/media/root-rw", "/overlay"))
+    return not Path(upper).exists() or any(
+        upper.startswith(prefix) for prefix in ("/run/", "/media/root-rw", "/overlay")
+    )
 
 
 def _first_line(path: Path) -> str:

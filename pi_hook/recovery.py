@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 
 from pi_hook import repair
@@ -11,6 +12,8 @@ from pi_hook.ports import ReleaseError
 from pi_hook.release_dir import ReleaseDir
 
 _log = logging.getLogger(__name__)
+
+_SYSTEMCTL_SECONDS = 30
 
 
 def recover(root: Root, last_good: str | None = None) -> bool:
@@ -45,9 +48,20 @@ def _point(releases: ReleaseDir, last_good: str | None) -> bool:
             _log.error("%s", error)
             continue
         _log.warning("`current` named no complete release; it names %s now", version)
+        _start(releases.name)
         return True
     _log.error("no complete release is installed; the next update has to bring one")
     return False
+
+
+def _start(name: str) -> None:
+    """Start the assistant, which cannot have started without a release. Not waited for: repair never holds it up."""
+    unit = f"{name}.service"
+    for command in (["reset-failed", unit], ["--no-block", "start", unit]):
+        try:
+            subprocess.run(["systemctl", *command], check=False, timeout=_SYSTEMCTL_SECONDS, stdin=subprocess.DEVNULL)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            _log.warning("systemctl %s: %s", " ".join(command), error)
 
 
 def main() -> int:

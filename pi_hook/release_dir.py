@@ -27,24 +27,24 @@ class ReleaseDir:
     """``ports.Releases`` over ``/usr/lib/NAME`` and ``/var/lib/NAME``."""
 
     def __init__(self, name: str, root: Root | None = None) -> None:
-        self._name = checked_name(name)
+        self.name = checked_name(name)
         self._root = root or Root()
 
     @property
     def _current(self) -> Path:
-        return self._root.at(f"/var/lib/{self._name}/current")
+        return self._root.at(f"/var/lib/{self.name}/current")
 
     def folder(self, version: str) -> Path:
         """The release directory of a version."""
         return self._root.at(self._target(version))
 
     def _target(self, version: str) -> str:
-        return f"/usr/lib/{self._name}/releases/{version}"
+        return f"/usr/lib/{self.name}/releases/{version}"
 
     def versions(self) -> list[str]:
         """The versions that have a release directory, complete or not, highest first."""
         try:
-            found = [entry.name for entry in self._root.at(f"/usr/lib/{self._name}/releases").iterdir()]
+            found = [entry.name for entry in self._root.at(f"/usr/lib/{self.name}/releases").iterdir()]
         except FileNotFoundError:
             return []
         return sorted(found, key=functools.cmp_to_key(compare_versions), reverse=True)
@@ -68,14 +68,14 @@ class ReleaseDir:
             record = read_record(self.folder(version))
         except ValueError as error:
             return str(error)
-        if (record.get("name"), record.get("version")) != (self._name, version):
+        if (record.get("name"), record.get("version")) != (self.name, version):
             return "its release.json is of another release"
         run = self.folder(version) / "run"
         if not (run.is_file() and os.access(run, os.X_OK)):
             return "its launcher `run` is missing"
-        wanted = {app_package(self._name, version)}
+        wanted = {app_package(self.name, version)}
         if deps := record.get("deps"):
-            wanted.add(deps_package(self._name, str(deps)))
+            wanted.add(deps_package(self.name, str(deps)))
             if not (self.folder(version) / "deps").is_dir():
                 return "its `deps` leads nowhere"
         whole = {state.package for state in query(self._root, *wanted) if state.whole}
@@ -86,7 +86,7 @@ class ReleaseDir:
     def activate(self, version: str) -> None:
         """Sync, point ``current`` at the version by one rename, sync the folder. Raises ``ReleaseError``."""
         if why := self._lack(version):
-            raise ReleaseError(f"{self._name} {version} cannot be activated: {why}; install it again")
+            raise ReleaseError(f"{self.name} {version} cannot be activated: {why}; install it again")
         link = self._current
         try:
             # All of the release must be on the disk before anything names it: a cut after the rename must find it.
@@ -114,13 +114,13 @@ class ReleaseDir:
         )
 
     def _layers_of(self, version: str) -> set[str]:
-        app = app_package(self._name, version)
-        layers = {app, *layers_in_depends(self._root, self._name, app)}
+        app = app_package(self.name, version)
+        layers = {app, *layers_in_depends(self._root, self.name, app)}
         try:
             deps = read_record(self.folder(version)).get("deps")
         except ValueError:
             deps = None
-        return layers | ({deps_package(self._name, str(deps))} if deps else set())
+        return layers | ({deps_package(self.name, str(deps))} if deps else set())
 
     def remove_others(self, keep: frozenset[str]) -> list[str]:
         """Remove the layers of all other versions, and their cached .debs; returns the package names removed.
@@ -128,7 +128,7 @@ class ReleaseDir:
         Never what ``current`` names nor what the installed ``NAME`` depends on. Where dpkg is busy or refuses, nothing
         is lost: the log says so and the next call tries again.
         """
-        name = self._name
+        name = self.name
         kept_versions = keep | ({active} if (active := self.active()) else set())
         kept = {package for version in kept_versions for package in self._layers_of(version)}
         # With its own layers the installed NAME depends on those of its app layer.
@@ -151,7 +151,7 @@ class ReleaseDir:
 
     def _forget_debs(self, kept: set[str], versions: frozenset[str]) -> None:
         """Drop cached .debs of our layers and of ``NAME`` that no repair will need."""
-        name = self._name
+        name = self.name
         installed = {s.version for s in query(self._root, name) if s.present}
         heads = {f"{name}_{version.replace(':', '%3a')}" for version in versions | installed}
         for deb in self._root.at(apt_config.ARCHIVES).glob("*.deb"):

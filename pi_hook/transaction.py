@@ -64,13 +64,15 @@ class Transaction:
         self._session = session
         self.depcache = apt_pkg.DepCache(session.cache)
         name, version = session.run.name, session.run.version
-        package = session.cache.get(name, None)
-        candidates = package.version_list if package else []
-        granted = next((v for v in candidates if v.ver_str == version and our_file(v)), None)
-        if package is None or granted is None:
-            raise StepError(
-                Problem.NOT_PUBLISHED, f"{name} {version} is not in the signed lists of our repository; refresh first"
-            )
+        unknown = StepError(
+            Problem.NOT_PUBLISHED, f"{name} {version} is not in the signed lists of our repository; refresh first"
+        )
+        if name not in session.cache:
+            raise unknown
+        package = session.cache[name]
+        granted = next((v for v in package.version_list if v.ver_str == version and our_file(v)), None)
+        if granted is None:
+            raise unknown
         if package.selected_state == apt_pkg.SELSTATE_HOLD:
             raise StepError(Problem.DEPENDENCY_BLOCKED, f"{name} is held back by `apt-mark hold`; unhold it")
         if package.current_ver and apt_pkg.version_compare(package.current_ver.ver_str, version) > 0:

@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from pi_hook import recovery
 from pi_hook.apt_errors import StepError
 from pi_hook.files import Root
 from pi_hook.ports import Problem, Step, StepRequest, StepResult
@@ -64,11 +65,13 @@ def _os_problem(error: OSError) -> Problem:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``worker STEP``: exit status 0 when a result was left (good or bad), 1 when there was no request, 2 on misuse."""
+    """``worker STEP`` or ``worker recover``: exit status 0 when a result was left (good or bad), 1 when there was no request, 2 on misuse."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["recover"]:
+        return recovery.main()
     if len(given) != 1 or given[0] not in set(Step):
-        sys.stderr.write(f"usage: pi-hook worker {{{'|'.join(Step)}}}\n")
+        sys.stderr.write(f"usage: pi-hook worker {{{'|'.join(Step)}|recover}}\n")
         return 2
     return 0 if run_step(Step(given[0]), Root()) else 1
 
