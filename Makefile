@@ -54,7 +54,7 @@ export PKGBUILD_CONFIG ?= $(STATE)/pkgbuild.toml
 
 .PHONY: agent
 agent: packages ## build the device agent's Debian package, pi-hook, into build/
-	@debian/build-into build
+	@debian/build
 
 .PHONY: test
 test: setup ## all tests but the ones that boot the virtual Pi

@@ -37,21 +37,21 @@ def build_disk(cache: Path, debs: Sequence[Path], say: Callable[[str], None]) ->
 
     ``say`` is told what takes time. Raises ``CommandError`` where mmdebstrap, apt or mke2fs fails.
     """
-    recipe = json.loads(RECIPE.read_text())
-    base = _base(cache, recipe, say)
+    base = base_archive(cache, say)
     name = _digest(base.name.encode(), *(deb.read_bytes() for deb in sorted(debs)), *_overlay_bytes())
     folder = cache / f"vpi-disk-{name}"
     if not folder.exists():
         say(f"virtual Pi: installing {', '.join(deb.name for deb in debs) or 'nothing'} into the image")
         _sweep(cache, "vpi-disk-*")
         with _work_folder(cache) as work:
-            _fill(work, base, debs, recipe)
+            _fill(work, base, debs, _recipe())
             (work / "disk").rename(folder)
     return Disk(folder / "root.ext4", folder / "vmlinuz", folder / "initrd.img")
 
 
-def _base(cache: Path, recipe: dict[str, Any], say: Callable[[str], None]) -> Path:
-    """The root file system as a tar archive, without any package of ours."""
+def base_archive(cache: Path, say: Callable[[str], None]) -> Path:
+    """The root file system as a tar archive, without any package of ours; made where the cache does not hold it."""
+    recipe = _recipe()
     archive = cache / f"vpi-base-{_digest(json.dumps(recipe).encode())}.tar"
     if archive.exists():
         return archive
@@ -122,6 +122,11 @@ def _fill(work: Path, base: Path, debs: Sequence[Path], recipe: dict[str, Any]) 
     run(["truncate", f"--size={recipe['disk_size']}", image])
     run(["mke2fs", "-q", "-t", "ext4", "-d", tree, image], root=True)
     run(["chown", "-R", f"{os.getuid()}:{os.getgid()}", disk], root=True)
+
+
+def _recipe() -> dict[str, Any]:
+    recipe: dict[str, Any] = json.loads(RECIPE.read_text())
+    return recipe
 
 
 class _work_folder:  # noqa: N801 -- a context manager used like a function

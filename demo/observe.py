@@ -1,0 +1,106 @@
+"""What can be seen of a device from both ends: the server's JSON, and the virtual Pi itself."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from demo.stack import Stack
+from demo.vpi.guest import GuestError
+from demo.vpi.machine import VirtualPi
+
+T = TypeVar("T")
+POLL_SECONDS = 0.5
+
+
+class NotObservedError(RuntimeError):
+    """What was waited for did not show in time; the message says what was seen instead."""
+
+
+def until(what: str, look: Callable[[], T | None], seconds: float, seen: Callable[[], object] = lambda: "") -> T:
+    """Call ``look`` until it returns something true, and return that. Raises ``NotObservedError`` after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise NotObservedError(f"not seen within {seconds:.0f} s: {what}. Seen instead: {seen()}")
+        time.sleep(POLL_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerView:
+    """The fleet as the server tells it."""
+
+    stack: Stack
+
+    def device(self) -> dict[str, Any] | None:
+        """The only device, or None before it has registered."""
+        items = self.stack.get("/api/v1/devices/").body["items"]
+        return items[0] if items else None
+
+    def update_id(self, version: str) -> str | None:
+        """The id of an announced version."""
+        for item in self.stack.get("/api/v1/updates/").body["items"]:
+            if item["version"] == version:
+                return str(item["id"])
+        return None
+
+    def progress(self, version: str) -> dict[str, Any] | None:
+        """How far the device is with a version: ``status``, ``reason``, ``retry_at``, ``detail``, ``log_tail``."""
+        update = self.update_id(version)
+        if update is None:
+            return None
+        items = self.stack.get(f"/api/v1/updates/{update}/devices").body["items"]
+        return items[0] if items else None
+
+    def wait_for(self, version: str, statuses: set[str], seconds: float) -> dict[str, Any]:
+        """The device's progress with a version once it is in one of these statuses."""
+
+        def look() -> dict[str, Any] | None:
+            progress = self.progress(version)
+            return progress if progress and progress["status"] in statuses else None
+
+        return until(f"{version} {' or '.join(sorted(statuses))}", look, seconds, lambda: self.progress(version))
+
+
+@dataclass(frozen=True, slots=True)
+class PiView:
+    """The device as it is, seen through the guest agent."""
+
+    pi: VirtualPi
+    assistant: str
+
+    def status(self) -> dict[str, Any]:
+        """What `pi-hook status --json` prints."""
+        value: dict[str, Any] = json.loads(self.pi.guest.run("pi-hook status --json"))
+        return value
+
+    def current(self) -> str:
+        """The release directory that ``current`` names."""
+        return self.pi.guest.run(f"readlink /var/lib/{self.assistant}/current").strip()
+
+    def installed(self) -> str:
+        """What dpkg says of the assistant: ``VERSION install ok installed``."""
+        form = shlex.quote("${Version} ${Status}")
+        return self.pi.guest.run(f"dpkg-query --show --showformat={form} {self.assistant}").strip()
+
+    def running(self) -> str:
+        """The release of the running process, out of its environment; empty where none runs."""
+        unit = f"{self.assistant}.service"
+        command = f"tr '\\0' '\\n' < /proc/$(systemctl show --value --property=MainPID {unit})/environ"
+        done = self.pi.guest.try_run(f"{command} | sed -n 's/^PI_OTA_RELEASE=//p'")
+        return done.out.strip()
+
+    def journal(self, lines: int = 40) -> str:
+        """The last lines of everything that pi-hook and the assistant have logged."""
+        try:
+            units = f"-u 'pi-hook*' -u {self.assistant}"
+            return self.pi.guest.run(f"journalctl --no-pager --output=short {units} -n {lines}")
+        except GuestError as error:
+            return str(error)
