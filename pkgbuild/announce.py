@@ -1,0 +1,73 @@
+"""Telling repo_server of a published release: ``POST /api/v1/updates/`` (docs/INTERFACES.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from pkgbuild.errors import Kind, PkgbuildError
+
+_PATH = "/api/v1/updates/"
+_OK, _CREATED, _UNAUTHORIZED, _FORBIDDEN, _SERVER_ERROR = 200, 201, 401, 403, 500
+
+
+class Announcer:
+    """Announces to one server with one builder's key. Raises ``ANNOUNCE_FAILED``."""
+
+    def __init__(self, url: str, api_key: str, *, timeout_seconds: float) -> None:
+        self._url = url
+        self._headers = {"X-API-Key": api_key}
+        self._timeout = timeout_seconds
+
+    def check(self) -> None:
+        """See that the server answers and knows the key, before anything is published."""
+        answer = self._call("GET", params={"limit": "1"})
+        # 403: the key is known but may not list; whether it may announce, only announcing tells
+        if answer.status_code == _UNAUTHORIZED or answer.status_code >= _SERVER_ERROR:
+            raise self._refused(answer)
+
+    def announce(self, update: dict[str, Any]) -> dict[str, Any]:
+        """Announce; returns the update as the server recorded it. The very same announced again is no error."""
+        answer = self._call("POST", json=update)
+        if answer.status_code not in {_OK, _CREATED}:
+            raise self._refused(answer)
+        try:
+            recorded = answer.json()
+        except requests.JSONDecodeError as error:
+            raise self._refused(answer) from error
+        if not isinstance(recorded, dict):
+            raise self._refused(answer)
+        return recorded
+
+    def _call(self, method: str, **values: Any) -> requests.Response:
+        try:
+            return requests.request(
+                method, self._url + _PATH, headers=self._headers, timeout=self._timeout, allow_redirects=False, **values
+            )
+        except requests.RequestException as error:
+            raise PkgbuildError(
+                Kind.ANNOUNCE_FAILED,
+                f"The server does not answer at {self._url}: start it (`make serve`) or correct server.url,"
+                " then run the same release again.",
+            ) from error
+
+    def _refused(self, answer: requests.Response) -> PkgbuildError:
+        if answer.status_code in {_UNAUTHORIZED, _FORBIDDEN}:
+            return PkgbuildError(
+                Kind.ANNOUNCE_FAILED,
+                f"The server at {self._url} refuses the builder's API key (status {answer.status_code}):"
+                " set one with the role builder in the settings, then run the same release again.",
+            )
+        return PkgbuildError(
+            Kind.ANNOUNCE_FAILED,
+            f"The server at {self._url} did not take the announcement (status {answer.status_code}: {_message(answer)})."
+            " Mend that, then run the same release again.",
+        )
+
+
+def _message(answer: requests.Response) -> str:
+    try:
+        return str(answer.json()["error"]["message"])
+    except (requests.JSONDecodeError, KeyError, TypeError):
+        return " ".join(answer.text.split())[:200] or "no explanation"

@@ -1,0 +1,288 @@
+"""aptly's REST API, the only module that speaks it: through aptly-api-client, and raw where the client has no word for it.
+
+aptly 1.5 loses packages on concurrent calls that change something: callers hold ``pkgbuild.locking.publishing``.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import requests
+from aptly_api.base import AptlyAPIException  # type: ignore[import-untyped]  # ships no py.typed
+from aptly_api.parts.files import FilesAPISection  # type: ignore[import-untyped]
+from aptly_api.parts.misc import MiscAPISection  # type: ignore[import-untyped]
+from aptly_api.parts.publish import PublishAPISection  # type: ignore[import-untyped]
+from aptly_api.parts.repos import ReposAPISection  # type: ignore[import-untyped]
+from aptly_api.parts.snapshots import SnapshotAPISection  # type: ignore[import-untyped]
+from requests_unixsocket import UnixAdapter
+
+from pkgbuild.errors import Kind, PkgbuildError, disk_full, is_disk_full
+from pkgbuild.targets import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pkgbuild.deb import BuiltDeb
+
+ORIGIN = "pi-ota"
+"""Origin and Label of every published distribution; apt refuses the repository on every device if it ever changes."""
+_CONNECT_SECONDS = 10
+_NO_KEY = ("gpg", "sign", "secret key", "passphrase")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A package as aptly lists it."""
+
+    key: str
+    """aptly's own reference, with a hash of the files."""
+    package: str
+    version: str
+    architecture: str
+    size: int
+    sha256: str
+
+
+class _Transport:
+    """The four calls on which every section of aptly-api-client is built, over one session that also speaks to sockets."""
+
+    def __init__(self, session: requests.Session, base_url: str, timeout_seconds: float) -> None:
+        # Sets what the client's error texts use; the client's own requests.get() and so on are not called.
+        super().__init__(base_url=base_url)  # type: ignore[call-arg]  # the section beside us in the bases
+        self._session = session
+        self._root = base_url
+        self._timeout = (_CONNECT_SECONDS, timeout_seconds)
+
+    def do_get(self, urlpath: str, params: Any = None) -> requests.Response:
+        return self._call("GET", urlpath, params=params)
+
+    def do_post(
+        self, urlpath: str, data: Any = None, params: Any = None, files: Any = None, json: Any = None
+    ) -> requests.Response:
+        return self._call("POST", urlpath, data=data, params=params, files=files, json=json)
+
+    def do_put(self, urlpath: str, data: Any = None, files: Any = None, json: Any = None) -> requests.Response:
+        return self._call("PUT", urlpath, data=data, files=files, json=json)
+
+    def do_delete(self, urlpath: str, params: Any = None, data: Any = None, json: Any = None) -> requests.Response:
+        return self._call("DELETE", urlpath, params=params, data=data, json=json)
+
+    def _call(self, method: str, path: str, **values: Any) -> requests.Response:
+        answer = self._session.request(method, f"{self._root}/{path}", timeout=self._timeout, **values)
+        if not answer.ok:
+            raise AptlyAPIException(_words(answer), status_code=answer.status_code)
+        return answer
+
+
+class _Files(_Transport, FilesAPISection):  # type: ignore[misc]  # its bases have no types
+    pass
+
+
+class _Misc(_Transport, MiscAPISection):  # type: ignore[misc]
+    pass
+
+
+class _Publish(_Transport, PublishAPISection):  # type: ignore[misc]
+    pass
+
+
+class _Repos(_Transport, ReposAPISection):  # type: ignore[misc]
+    pass
+
+
+class _Snapshots(_Transport, SnapshotAPISection):  # type: ignore[misc]
+    pass
+
+
+class Aptly:
+    """One aptly server. Every method raises ``PkgbuildError``: unreachable, disk full, missing key, or refused."""
+
+    def __init__(self, url: str, *, timeout_seconds: float, archive_key: str | None) -> None:
+        """``url`` is http(s) or ``unix:///path``; ``archive_key`` the fingerprint that aptly signs with."""
+        self.url = url
+        self._key = archive_key
+        session = requests.Session()
+        base = url
+        if url.startswith("unix://"):
+            session.mount("http+unix://", UnixAdapter(timeout=timeout_seconds))
+            base = f"http+unix://{quote(url.removeprefix('unix://'), safe='')}"
+        session.trust_env = not url.startswith("unix://")  # no proxy between us and a socket
+        self._session = session
+        self._files = _Files(session, base, timeout_seconds)
+        self._misc = _Misc(session, base, timeout_seconds)
+        self._publish = _Publish(session, base, timeout_seconds)
+        self._repos = _Repos(session, base, timeout_seconds)
+        self._snapshots = _Snapshots(session, base, timeout_seconds)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def version(self) -> str:
+        """aptly's version; also the way to learn that it answers."""
+        with self._talking("asking for its version"):
+            return str(self._misc.version())
+
+    def repositories(self) -> set[str]:
+        """Names of the local repositories."""
+        with self._talking("listing repositories"):
+            return {repo.name for repo in self._repos.list()}
+
+    def create_repository(self, name: str) -> None:
+        """Make an empty local repository."""
+        with self._talking(f"making repository {name}"):
+            self._repos.create(name, default_component="main")
+
+    def delete_repository(self, name: str) -> None:
+        """Delete a local repository; the packages stay in aptly's pool."""
+        with self._talking(f"deleting repository {name}"):
+            self._repos.delete(name, force=True)
+
+    def packages(self, repository: str, names: Sequence[str]) -> list[Listed]:
+        """The packages of these names in a local repository, every version and architecture."""
+        query = " | ".join(f"Name (= {name})" for name in names)
+        with self._talking(f"listing packages in {repository}"):
+            found = self._repos.search_packages(repository, query=query, detailed=True)
+        return [
+            Listed(
+                key=package.key,
+                package=package.fields["Package"],
+                version=package.fields["Version"],
+                architecture=package.fields["Architecture"],
+                size=int(package.fields["Size"]),
+                sha256=package.fields["SHA256"],
+            )
+            for package in found
+        ]
+
+    def upload(self, folder: str, debs: Sequence[BuiltDeb]) -> None:
+        """Upload files into a folder of aptly's, one call a file."""
+        for deb in debs:
+            with self._talking(f"uploading {deb.path.name}"):
+                self._files.upload(folder, str(deb.path))
+
+    def discard_upload(self, folder: str) -> None:
+        """Delete a folder of uploaded files; one that is not there is no error."""
+        with self._talking("deleting uploaded files"):
+            self._files.delete(folder)
+
+    def add_uploaded(self, repository: str, folder: str) -> None:
+        """Add the uploaded files to a local repository. A failed add answers 200, so the report is read."""
+        with self._talking(f"adding packages to {repository}"):
+            report = self._repos.add_uploaded_file(repository, folder)
+        if report.failed_files:
+            reasons = "; ".join(report.report.get("Warnings") or []) or ", ".join(report.failed_files)
+            if is_disk_full(reasons):
+                raise disk_full("aptly")
+            raise PkgbuildError(Kind.PUBLISH_FAILED, f"aptly did not take all packages: {reasons}")
+
+    def add_listed(self, repository: str, keys: Sequence[str]) -> None:
+        """Add packages that aptly already holds."""
+        with self._talking(f"adding packages to {repository}"):
+            self._repos.add_packages_by_key(repository, *keys)
+
+    def remove(self, repository: str, keys: Sequence[str]) -> None:
+        """Take packages out of a local repository."""
+        with self._talking(f"removing packages from {repository}"):
+            self._repos.delete_packages_by_key(repository, *keys)
+
+    def create_snapshot(self, name: str, repository: str, description: str) -> None:
+        """Freeze a local repository."""
+        with self._talking(f"taking snapshot {name}"):
+            self._snapshots.create_from_repo(repository, name, description)
+
+    def delete_snapshot(self, name: str) -> None:
+        """Delete a snapshot that is not published."""
+        with self._talking(f"deleting snapshot {name}"):
+            self._snapshots.delete(name)
+
+    def published_snapshot(self, prefix: str, distribution: str) -> str | None:
+        """The snapshot that is published there, or None."""
+        with self._talking("listing what is published"):
+            for point in self._publish.list():
+                if (point.prefix, point.distribution) == (prefix, distribution):
+                    return str(point.sources[0]["Name"])
+        return None
+
+    def publish(self, prefix: str, distribution: str, snapshot: str, *, kind: str = "snapshot") -> None:
+        """Publish a snapshot (or a ``local`` repository) for the first time, signed, with by-hash."""
+        # raw: the client knows neither SkipContents nor SkipBz2 here, and aptly 1.5 panics on the first without the second
+        body = {
+            "SourceKind": kind,
+            "Sources": [{"Name": snapshot, "Component": "main"}],
+            "Distribution": distribution,
+            "Architectures": list(ARCHITECTURES),
+            "Origin": ORIGIN,
+            "Label": ORIGIN,
+            "AcquireByHash": True,
+            "SkipContents": True,
+            "SkipBz2": True,
+            "Signing": self._signing(),
+        }
+        with self._talking(f"publishing {prefix}/{distribution}", signs=True):
+            self._publish.do_post(f"api/publish/{quote(prefix)}", json=body)
+
+    def switch(self, prefix: str, distribution: str, snapshot: str) -> None:
+        """Publish another snapshot in the place of the present one."""
+        body = {
+            "Snapshots": [{"Name": snapshot, "Component": "main"}],
+            "SkipContents": True,
+            "SkipBz2": True,
+            "AcquireByHash": True,
+            "Signing": self._signing(),
+        }
+        with self._talking(f"publishing {prefix}/{distribution}", signs=True):
+            self._publish.do_put(f"api/publish/{quote(prefix)}/{quote(distribution)}", json=body)
+
+    def unpublish(self, prefix: str, distribution: str) -> None:
+        """Take a distribution out of the published tree."""
+        with self._talking(f"withdrawing {prefix}/{distribution}"):
+            self._publish.drop(prefix=prefix, distribution=distribution, force_delete=True)
+
+    def _signing(self) -> dict[str, Any]:
+        return {"Batch": True, **({"GpgKey": self._key} if self._key else {})}
+
+    @contextmanager
+    def _talking(self, doing: str, *, signs: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except AptlyAPIException as error:
+            raise _refusal(str(error), doing, signs=signs) from error
+        except requests.Timeout as error:
+            raise PkgbuildError(
+                Kind.APTLY_UNREACHABLE,
+                f"aptly at {self.url} did not answer in time while {doing}: look at its log, or raise aptly.timeout_seconds.",
+            ) from error
+        except requests.JSONDecodeError as error:
+            raise PkgbuildError(
+                Kind.APTLY_UNREACHABLE, f"{self.url} answers, but not as aptly does: check aptly.url in the settings."
+            ) from error
+        except requests.RequestException as error:
+            raise PkgbuildError(
+                Kind.APTLY_UNREACHABLE,
+                f"aptly does not answer at {self.url} ({doing}): start it with `pkgbuild aptly`, or correct aptly.url.",
+            ) from error
+
+
+def _refusal(words: str, doing: str, *, signs: bool) -> PkgbuildError:
+    if is_disk_full(words):
+        return disk_full("aptly")
+    if signs and any(word in words.lower() for word in _NO_KEY):
+        return PkgbuildError(
+            Kind.MISSING_KEY,
+            f"The archive key is missing: aptly cannot sign ({words}). Start aptly with the GNUPGHOME that holds the archive key"
+            " (`pkgbuild aptly` does), or restore the key from your backup.",
+        )
+    return PkgbuildError(Kind.PUBLISH_FAILED, f"aptly refused while {doing}: {words}. Run the release again once that is mended.")
+
+
+def _words(answer: requests.Response) -> str:
+    try:
+        content = answer.json()
+    except requests.JSONDecodeError:
+        return f"status {answer.status_code}: {answer.text[:300].strip()}"
+    first = content[0] if isinstance(content, list) and content else content
+    return str(first.get("error", first)) if isinstance(first, dict) else str(first)

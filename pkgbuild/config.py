@@ -1,0 +1,139 @@
+"""The builder's settings: ``pkgbuild.toml``, named by PKGBUILD_CONFIG, else in the working directory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from pkgbuild import tomlfile
+from pkgbuild.errors import Kind, PkgbuildError
+from pkgbuild.targets import Target
+from pkgbuild.tomlfile import Table
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://", "unix:///")):
+        raise ValueError("write http://HOST:PORT, https://HOST or unix:///path/to/socket")
+    return text.rstrip("/")
+
+
+def _channel(text: str) -> str:
+    if not text or not all(c.isascii() and (c.islower() or c.isdigit() or c == "-") for c in text):
+        raise ValueError("a channel's name has lower-case letters, digits and '-' only")
+    return text
+
+
+Url = Annotated[str, AfterValidator(_url)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class AptlySettings(Table):
+    """Where aptly's REST API answers."""
+
+    url: Url
+    """``http://127.0.0.1:8080``, or ``unix:///path`` for a Unix socket."""
+    timeout_seconds: Seconds = 300
+    """For one call: adding and publishing large packages takes a while."""
+    root: str | None = None
+    """aptly's own folder, where it is on this machine; used by ``pkgbuild aptly`` and to see a full disk before it is too late."""
+
+
+class KeySettings(Table):
+    """One key: its GnuPG home and fingerprint."""
+
+    gnupghome: str | None = None
+    key: str | None = None
+
+
+class ServerSettings(Table):
+    """The repo_server that releases are announced to."""
+
+    url: Url
+    api_key: str | None = None
+    api_key_file: str | None = None
+    timeout_seconds: Seconds = 30
+
+
+class TargetSettings(Table):
+    """One target."""
+
+    debian: str
+    architecture: str
+
+
+class SettingsFile(Table):
+    """``pkgbuild.toml``; paths are relative to it."""
+
+    state: str = "."
+    """Folder of the cache, the build trees and the publish lock."""
+    default_channel: Annotated[str, AfterValidator(_channel)] = "stable"
+    targets: Annotated[list[TargetSettings], Field(min_length=1)]
+    aptly: AptlySettings
+    builder: KeySettings
+    archive: KeySettings = KeySettings()
+    server: ServerSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Validated settings and where they came from."""
+
+    path: Path
+    file: SettingsFile
+    targets: tuple[Target, ...]
+
+    def resolve(self, path: str) -> Path:
+        """A path of the settings file, made absolute."""
+        return (self.path.parent / path).resolve()
+
+    @property
+    def state(self) -> Path:
+        """The state folder."""
+        return self.resolve(self.file.state)
+
+    @property
+    def aptly_root(self) -> Path | None:
+        """aptly's folder, where it is on this machine."""
+        return self.resolve(self.file.aptly.root) if self.file.aptly.root else None
+
+    @property
+    def api_key(self) -> str:
+        """The builder's key for repo_server. Raises ``BAD_INPUT`` where none is set."""
+        server = self.file.server
+        if server and server.api_key:
+            return server.api_key
+        if server and server.api_key_file:
+            file = self.resolve(server.api_key_file)
+            try:
+                return file.read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise PkgbuildError(Kind.BAD_INPUT, f"The server's API key cannot be read from {file}: {error.strerror}.") from error
+        raise PkgbuildError(Kind.BAD_INPUT, f"{self.path} has no server.api_key or server.api_key_file: set one of them.")
+
+
+def channel_name(text: str) -> str:
+    """``text`` if it can name a channel. Raises ``BAD_INPUT``."""
+    try:
+        return _channel(text)
+    except ValueError as error:
+        raise PkgbuildError(Kind.BAD_INPUT, f"{text!r} is not a channel: {error}.") from error
+
+
+def settings_path() -> Path:
+    """PKGBUILD_CONFIG, else ``pkgbuild.toml`` in the working directory."""
+    return Path(os.environ.get("PKGBUILD_CONFIG") or "pkgbuild.toml")
+
+
+def load(path: Path) -> Settings:
+    """Read the settings. Raises ``BAD_INPUT``."""
+    if not path.is_file():
+        raise PkgbuildError(
+            Kind.BAD_INPUT, f"There is no {path}: make one with `pkgbuild init`, or name yours in PKGBUILD_CONFIG."
+        )
+    file = tomlfile.load(SettingsFile, path)
+    targets = tuple(dict.fromkeys(Target(t.debian, t.architecture) for t in file.targets))
+    return Settings(path=path.resolve(), file=file, targets=targets)

@@ -1,0 +1,142 @@
+"""Binary packages as files: building one from a tree, so that the same tree gives the same bytes, and reading one back whole."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import os
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from debian.arfile import ArError
+from debian.debfile import DebError, DebFile
+
+from pkgbuild import control
+from pkgbuild.errors import Kind, PkgbuildError
+from pkgbuild.process import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pkgbuild.control import About, PackageFields
+
+# xz, because debsigs of Debian 12 does not know a zstd data member: it would sign the package without its data (seen).
+_COMPRESSION = ("-Zxz", "-z6")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltDeb:
+    """A .deb on this machine."""
+
+    fields: PackageFields
+    path: Path
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What goes into ``/usr/share/doc`` and into the scripts of one package."""
+
+    changelog: str
+    copyright: str
+    scripts: Mapping[str, str]
+    """``postinst`` and so on, as text."""
+
+
+def build(tree: Path, fields: PackageFields, about: About, documents: Documents, out: Path, epoch: int) -> Path:
+    """Build ``tree`` (the package's root, without DEBIAN) into ``out`` and return the file.
+
+    Modes, owners, order and times (``epoch``, seconds since 1970) do not depend on the machine or its umask.
+    """
+    docs = tree / "usr/share/doc" / fields.package
+    docs.mkdir(parents=True)
+    name = "changelog.Debian.gz" if "-" in fields.version else "changelog.gz"
+    docs.joinpath(name).write_bytes(gzip.compress(documents.changelog.encode(), 9, mtime=0))
+    docs.joinpath("copyright").write_text(documents.copyright, encoding="utf-8")
+
+    debian = tree / "DEBIAN"
+    debian.mkdir()
+    paths = sorted(path for path in tree.rglob("*") if debian not in path.parents and path != debian)
+    regular = [path for path in paths if path.is_file() and not path.is_symlink()]
+    sums = "".join(f"{_digest(path, 'md5')}  {path.relative_to(tree)}\n" for path in regular)
+    debian.joinpath("md5sums").write_text(sums, encoding="utf-8")
+    # as dpkg-gencontrol counts: files by their size, everything else as 1 KiB
+    kib = sum(-(-path.stat().st_size // 1024) for path in regular) + len(paths) - len(regular)
+    debian.joinpath("control").write_text(control.control(fields, about, kib), encoding="utf-8")
+    for script, text in documents.scripts.items():
+        debian.joinpath(script).write_text(text, encoding="utf-8")
+        debian.joinpath(script).chmod(0o755)
+    _settle(tree, epoch)
+
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / fields.file_name
+    run(
+        ["dpkg-deb", *_COMPRESSION, "--root-owner-group", "--build", tree, path],
+        env={"SOURCE_DATE_EPOCH": str(epoch)},
+        doing=f"building {path.name}",
+        timeout_seconds=1800,
+    )
+    shutil.rmtree(tree)
+    return path
+
+
+def read_back(path: Path, fields: PackageFields) -> BuiltDeb:
+    """Read the whole package as a device would and compare it with what was meant. Raises ``BUILD_FAILED``.
+
+    aptly accepts a package whose data part is cut off; so every byte of every file is read here, against its md5sum.
+    """
+    try:
+        with DebFile(path) as deb:
+            found = deb.debcontrol()
+            sums = deb.md5sums(encoding="utf-8")
+            archive = deb.data.tgz()
+            for member in archive:
+                content = archive.extractfile(member) if member.isreg() else None
+                if content is None:
+                    continue
+                digest = hashlib.md5(usedforsecurity=False)
+                while chunk := content.read(_CHUNK):
+                    digest.update(chunk)
+                if sums.pop(member.name.removeprefix("./"), None) != digest.hexdigest():
+                    raise DebError(f"{member.name} is not what its md5sum says")
+            if sums:
+                raise DebError(f"{sorted(sums)[0]} is missing")
+    except (DebError, ArError, tarfile.TarError, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+        raise PkgbuildError(
+            Kind.BUILD_FAILED, f"{path.name} cannot be read back ({error}): it is not published. Run the release again."
+        ) from error
+    meant = {"Package": fields.package, "Version": fields.version, "Architecture": fields.architecture, **fields.more}
+    for name, value in meant.items():
+        if found.get(name) != value:
+            raise PkgbuildError(
+                Kind.BUILD_FAILED, f"{path.name} says {name}: {found.get(name)} instead of {value}: it is not published."
+            )
+    return BuiltDeb(fields=fields, path=path, size=path.stat().st_size, sha256=_digest(path, "sha256"))
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    return _digest(path, "sha256")
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def _settle(tree: Path, epoch: int) -> None:
+    """Give everything the modes Debian asks for and one time."""
+    for path in sorted(tree.rglob("*"), reverse=True):
+        if not path.is_symlink():
+            runnable = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o755 if runnable else 0o644)
+        os.utime(path, (epoch, epoch), follow_symlinks=False)
+    tree.chmod(0o755)
+    os.utime(tree, (epoch, epoch))

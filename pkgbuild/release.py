@@ -1,0 +1,185 @@
+"""One release from a payload folder to announced packages: the order of the steps, and what each needs from the others."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pkgbuild import control, keys, locking, payload, requirements, versions
+from pkgbuild.announce import Announcer
+from pkgbuild.aptly import Aptly
+from pkgbuild.build import Builder, TargetPackages
+from pkgbuild.control import Release, Urgency
+from pkgbuild.errors import Kind, PkgbuildError
+from pkgbuild.publisher import Part, Publisher
+from pkgbuild.signing import Signer
+from pkgbuild.targets import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pkgbuild.config import Settings
+    from pkgbuild.payload import Payload
+    from pkgbuild.progress import Progress
+    from pkgbuild.requirements import Resolved
+
+STEPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the builder asked for."""
+
+    src: Path
+    version: str
+    notes: str
+    urgency: str
+    channel: str
+    targets: tuple[Target, ...] | None
+    """None: those of ``release.toml``, else those of the settings."""
+
+
+def run(settings: Settings, request: Request, progress: Progress) -> dict[str, Any]:
+    """Make the release; returns the summary that ``--json`` prints. Raises ``PkgbuildError``; then nothing has changed."""
+    aptly = Aptly(
+        settings.file.aptly.url, timeout_seconds=settings.file.aptly.timeout_seconds, archive_key=settings.file.archive.key
+    )
+    work = settings.state / "build"
+    work.mkdir(parents=True, exist_ok=True)
+    with closing(aptly), tempfile.TemporaryDirectory(prefix="release-", dir=work) as folder:
+        return _Run(settings, request, progress, aptly, Path(folder)).run()
+
+
+class _Run:
+    def __init__(self, settings: Settings, request: Request, progress: Progress, aptly: Aptly, work: Path) -> None:
+        self._settings = settings
+        self._request = request
+        self._progress = progress
+        self._work = work
+        self._aptly = aptly
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        self._publisher = Publisher(aptly, request.channel, aptly_root=settings.aptly_root, stamp=stamp)
+
+    def run(self) -> dict[str, Any]:
+        progress, request = self._progress, self._request
+        progress.step(f"checking {request.src}, the keys, aptly and the server")
+        version = versions.check_version(request.version)
+        urgency, notes = Urgency.read(request.urgency), control.one_line(request.notes)
+        source = payload.read(request.src)
+        release = Release(file=source.file, version=version, urgency=urgency, notes=notes)
+        targets = self._targets(source)
+        signer = self._signer(release)
+        announcer = self._announcer()
+        progress.detail(f"aptly {self._aptly.version()} at {self._aptly.url}")
+        lock = self._settings.state / "publish.lock"
+        with locking.publishing(lock, progress.detail):
+            self._check_version(release, targets)
+            self._publisher.check_can_sign()
+        if announcer:
+            announcer.check()
+
+        progress.step("checking the locks")
+        resolved = {target: self._resolve(source, version, target) for target in targets}
+
+        with locking.publishing(lock, progress.detail):
+            self._check_version(release, targets)  # another release may have been quicker
+            builder = Builder(source, release, signer, self._work, self._settings.state / "cache/layers", progress)
+            packages = builder.build(resolved, self._publisher.find_layer)
+            parts = self._parts(packages)
+            progress.step(f"publishing on {request.channel} ({', '.join(part.debian for part in parts)})")
+            self._publisher.check_room(parts)
+            update = _update(release, request.channel, packages)
+            answers: list[dict[str, Any]] = []
+
+            def announce() -> None:
+                if announcer is None:
+                    progress.step("not announced: the settings name no server")
+                else:
+                    progress.step("announcing to the server")
+                    answers.append(announcer.announce(update))
+
+            title = f"{release.name} {version} ({urgency})"
+            snapshots = self._publisher.publish(parts, title, announce)
+        signer.forget()
+        return {**update, "update_id": answers[0].get("id") if answers else None, "snapshots": snapshots}
+
+    def _targets(self, source: Payload) -> tuple[Target, ...]:
+        named = source.file.targets
+        own = tuple(Target.parse(words) for words in named) if named else self._settings.targets
+        chosen = tuple(dict.fromkeys(self._request.targets or own))
+        if not chosen:
+            raise PkgbuildError(Kind.BAD_INPUT, "There is no target: set `targets` in the settings, or give --target.")
+        return chosen
+
+    def _signer(self, release: Release) -> Signer:
+        builder, archive = self._settings.file.builder, self._settings.file.archive
+        home = self._settings.resolve(builder.gnupghome or "keys/builder")
+        key = keys.find(home, builder.key, whose="builder")
+        if archive.gnupghome:
+            keys.find(self._settings.resolve(archive.gnupghome), archive.key, whose="archive")
+        return Signer(key, self._settings.state / "cache/signed" / key.fingerprint / f"{release.name}_{release.version}")
+
+    def _announcer(self) -> Announcer | None:
+        server = self._settings.file.server
+        if server is None:
+            return None
+        return Announcer(server.url, self._settings.api_key, timeout_seconds=server.timeout_seconds)
+
+    def _check_version(self, release: Release, targets: Sequence[Target]) -> None:
+        for debian in sorted({target.debian for target in targets}):
+            published = self._publisher.published_versions(release.name, debian)
+            versions.check_higher(release.name, release.version, published, f"{self._request.channel} of {debian}")
+            self._publisher.check_used_nowhere(release.name, release.version, debian)
+
+    def _resolve(self, source: Payload, version: str, target: Target) -> Resolved | None:
+        with tempfile.TemporaryDirectory(dir=self._work) as scratch:
+            found = requirements.ensure(source, version, target, Path(scratch), self._progress.detail)
+        words = f"{len(found.lock.pins)} wheels, layer {found.lock.identity(target)}" if found else "no third-party wheels"
+        self._progress.detail(f"{target}: {words}")
+        return found
+
+    @staticmethod
+    def _parts(packages: Sequence[TargetPackages]) -> list[Part]:
+        releases = sorted({p.target.debian for p in packages})
+        return [
+            Part(
+                debian=debian,
+                built=tuple(deb for p in packages if p.target.debian == debian for deb in p.built),
+                reused=tuple(listed for p in packages if p.target.debian == debian for listed in p.reused),
+            )
+            for debian in releases
+        ]
+
+
+def _update(release: Release, channel: str, packages: Sequence[TargetPackages]) -> dict[str, Any]:
+    """The announcement (docs/INTERFACES.md): every package of the release, the reused layers included."""
+    rows = []
+    for target_packages in packages:
+        target = target_packages.target
+        for built in target_packages.built:
+            rows.append((built.fields.package, built.fields.version, target, built.size, built.sha256))
+        for listed in target_packages.reused:
+            rows.append((listed.package, listed.version, target, listed.size, listed.sha256))
+    return {
+        "name": release.name,
+        "version": release.version,
+        "channel": channel,
+        "urgency": str(release.urgency),
+        "notes": release.notes,
+        "minimum_agent": release.file.minimum_agent,
+        "packages": [
+            {
+                "package": package,
+                "version": version,
+                "debian": target.debian,
+                "architecture": target.architecture,
+                "size": size,
+                "sha256": sha256,
+            }
+            for package, version, target, size, sha256 in rows
+        ],
+    }

@@ -1,0 +1,72 @@
+"""The builder's signature inside each .deb (debsigs), checked as a device checks it (debsig-verify)."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from pkgbuild import control, deb
+from pkgbuild.errors import Kind, PkgbuildError
+from pkgbuild.keys import Key
+from pkgbuild.process import ToolError, run
+
+
+def write_trust(key: Key, keyrings: Path, policies: Path) -> None:
+    """Write the keyring and the policy by which debsig-verify accepts ``key``: KEYID/debsig.gpg and KEYID/pi-ota.pol."""
+    for folder in (keyrings / key.long_id, policies / key.long_id):
+        folder.mkdir(parents=True, exist_ok=True)
+    key.export(keyrings / key.long_id / "debsig.gpg")
+    policy = control.template("policy.pol", KEYID=key.long_id)
+    (policies / key.long_id / "pi-ota.pol").write_text(policy, encoding="utf-8")
+
+
+class Signer:
+    """Signs with one builder key and remembers what it signed.
+
+    Two signatures of the same bytes differ, and a version is never published with two contents; so the same bytes are signed
+    once, and a release that is run again after a failure publishes the very same files.
+    """
+
+    def __init__(self, key: Key, cache: Path) -> None:
+        """``cache`` is a folder for the signed packages of one release."""
+        self._key = key
+        self._cache = cache
+
+    @property
+    def fingerprint(self) -> str:
+        """The builder key's."""
+        return self._key.fingerprint
+
+    def sign(self, path: Path) -> None:
+        """Sign the package in place. Raises ``BUILD_FAILED``, and ``MISSING_KEY`` where the key cannot sign."""
+        remembered = self._cache / f"{deb.sha256(path)}.deb"
+        if remembered.exists():
+            shutil.copyfile(remembered, path)
+            return
+        # debsigs handles one file a call, and calls gpg, which finds the key by GNUPGHOME
+        words = ["debsigs", "--sign=origin", f"--default-key={self._key.fingerprint}", path]
+        run(words, env=self._key.env, doing=f"signing {path.name}", kind=Kind.MISSING_KEY)
+        self._cache.mkdir(parents=True, exist_ok=True)
+        partial = remembered.with_suffix(".partial")
+        shutil.copyfile(path, partial)
+        partial.replace(remembered)
+
+    def forget(self) -> None:
+        """Once published, nothing needs to be signed in the same way again."""
+        shutil.rmtree(self._cache, ignore_errors=True)
+
+    def verify(self, path: Path) -> None:
+        """Raise ``BUILD_FAILED`` unless a device that trusts this key would accept the package."""
+        with tempfile.TemporaryDirectory(prefix="pi-ota-verify-") as name:
+            keyrings, policies = Path(name, "keyrings"), Path(name, "policies")
+            write_trust(self._key, keyrings, policies)
+            words = ["debsig-verify", "--quiet", "--keyrings-dir", keyrings, "--policies-dir", policies, path]
+            try:
+                run(words, doing=f"verifying {path.name}")
+            except ToolError as error:
+                raise PkgbuildError(
+                    Kind.BUILD_FAILED,
+                    f"{path.name} does not carry a valid signature of the builder key (debsig-verify: status {error.status}):"
+                    " it is not published. Run the release again.",
+                ) from error
