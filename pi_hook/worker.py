@@ -38,7 +38,7 @@ def run_step(step: Step, root: Root) -> StepResult | None:
         result = StepResult(step, request.version, error.problem, str(error))
     except OSError as error:
         result = StepResult(step, request.version, _os_problem(error), f"the {step} stopped: {error}")
-    except Exception as error:  # noqa: BLE001 - whatever it was, the daemon must get an answer
+    except Exception as error:  # noqa: BLE001 - the daemon must get an answer
         _log.exception("%s of %s %s broke off", step, request.name, request.version)
         result = StepResult(step, request.version, Problem.INTERRUPTED, f"the {step} broke off: {error!r}")
     write_result(root, ticket.id, result)
