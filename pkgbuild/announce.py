@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import requests
 
 from pkgbuild.errors import Kind, PkgbuildError
+
+Wire: TypeAlias = Any
+"""What requests takes; it does not say its type."""
 
 _PATH = "/api/v1/updates/"
 _OK, _CREATED, _UNAUTHORIZED, _FORBIDDEN, _SERVER_ERROR = 200, 201, 401, 403, 500
@@ -40,7 +43,7 @@ class Announcer:
             raise self._refused(answer)
         return recorded
 
-    def _call(self, method: str, **values: Any) -> requests.Response:
+    def _call(self, method: str, **values: Wire) -> requests.Response:
         try:
             return requests.request(
                 method, self._url + _PATH, headers=self._headers, timeout=self._timeout, allow_redirects=False, **values
@@ -61,8 +64,8 @@ class Announcer:
             )
         return PkgbuildError(
             Kind.ANNOUNCE_FAILED,
-            f"The server at {self._url} did not take the announcement (status {answer.status_code}: {_message(answer)})."
-            " Mend that, then run the same release again.",
+            f"The server at {self._url} did not take the announcement"
+            f" (status {answer.status_code}: {_message(answer)}). Mend that, then run the same release again.",
         )
 
 

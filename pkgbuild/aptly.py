@@ -1,4 +1,4 @@
-"""aptly's REST API, the only module that speaks it: through aptly-api-client, and raw where the client has no word for it.
+"""The one module that speaks aptly's REST API: by aptly-api-client, and raw where the client has no word for it.
 
 aptly 1.5 loses packages on concurrent calls that change something: callers hold ``pkgbuild.locking.publishing``.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 import requests
@@ -17,7 +17,7 @@ from aptly_api.parts.misc import MiscAPISection  # type: ignore[import-untyped]
 from aptly_api.parts.publish import PublishAPISection  # type: ignore[import-untyped]
 from aptly_api.parts.repos import ReposAPISection  # type: ignore[import-untyped]
 from aptly_api.parts.snapshots import SnapshotAPISection  # type: ignore[import-untyped]
-from requests_unixsocket import UnixAdapter
+from requests_unixsocket.adapters import UnixAdapter
 
 from pkgbuild.errors import Kind, PkgbuildError, disk_full, is_disk_full
 from pkgbuild.targets import ARCHITECTURES
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pkgbuild.deb import BuiltDeb
+
+Wire: TypeAlias = Any
+"""What requests takes and aptly-api-client hands over; neither says its type."""
 
 ORIGIN = "pi-ota"
 """Origin and Label of every published distribution; apt refuses the repository on every device if it ever changes."""
@@ -47,7 +50,7 @@ class Listed:
 
 
 class _Transport:
-    """The four calls on which every section of aptly-api-client is built, over one session that also speaks to sockets."""
+    """The four calls under every section of aptly-api-client, over one session that also speaks to sockets."""
 
     def __init__(self, session: requests.Session, base_url: str, timeout_seconds: float) -> None:
         # Sets what the client's error texts use; the client's own requests.get() and so on are not called.
@@ -56,21 +59,21 @@ class _Transport:
         self._root = base_url
         self._timeout = (_CONNECT_SECONDS, timeout_seconds)
 
-    def do_get(self, urlpath: str, params: Any = None) -> requests.Response:
+    def do_get(self, urlpath: str, params: Wire = None) -> requests.Response:
         return self._call("GET", urlpath, params=params)
 
     def do_post(
-        self, urlpath: str, data: Any = None, params: Any = None, files: Any = None, json: Any = None
+        self, urlpath: str, data: Wire = None, params: Wire = None, files: Wire = None, json: Wire = None
     ) -> requests.Response:
         return self._call("POST", urlpath, data=data, params=params, files=files, json=json)
 
-    def do_put(self, urlpath: str, data: Any = None, files: Any = None, json: Any = None) -> requests.Response:
+    def do_put(self, urlpath: str, data: Wire = None, files: Wire = None, json: Wire = None) -> requests.Response:
         return self._call("PUT", urlpath, data=data, files=files, json=json)
 
-    def do_delete(self, urlpath: str, params: Any = None, data: Any = None, json: Any = None) -> requests.Response:
+    def do_delete(self, urlpath: str, params: Wire = None, data: Wire = None, json: Wire = None) -> requests.Response:
         return self._call("DELETE", urlpath, params=params, data=data, json=json)
 
-    def _call(self, method: str, path: str, **values: Any) -> requests.Response:
+    def _call(self, method: str, path: str, **values: Wire) -> requests.Response:
         answer = self._session.request(method, f"{self._root}/{path}", timeout=self._timeout, **values)
         if not answer.ok:
             raise AptlyAPIException(_words(answer), status_code=answer.status_code)
@@ -107,7 +110,7 @@ class Aptly:
         session = requests.Session()
         base = url
         if url.startswith("unix://"):
-            session.mount("http+unix://", UnixAdapter(timeout=timeout_seconds))
+            session.mount("http+unix://", UnixAdapter(timeout=timeout_seconds))  # type: ignore[no-untyped-call]
             base = f"http+unix://{quote(url.removeprefix('unix://'), safe='')}"
         session.trust_env = not url.startswith("unix://")  # no proxy between us and a socket
         self._session = session
@@ -122,7 +125,7 @@ class Aptly:
         self._session.close()
 
     def version(self) -> str:
-        """aptly's version; also the way to learn that it answers."""
+        """The version of aptly; also the way to learn that it answers."""
         with self._talking("asking for its version"):
             return str(self._misc.version())
 
@@ -209,7 +212,7 @@ class Aptly:
 
     def publish(self, prefix: str, distribution: str, snapshot: str, *, kind: str = "snapshot") -> None:
         """Publish a snapshot (or a ``local`` repository) for the first time, signed, with by-hash."""
-        # raw: the client knows neither SkipContents nor SkipBz2 here, and aptly 1.5 panics on the first without the second
+        # raw: the client knows neither SkipContents nor SkipBz2 here; aptly 1.5 panics on the first without the second
         body = {
             "SourceKind": kind,
             "Sources": [{"Name": snapshot, "Component": "main"}],
@@ -254,7 +257,8 @@ class Aptly:
         except requests.Timeout as error:
             raise PkgbuildError(
                 Kind.APTLY_UNREACHABLE,
-                f"aptly at {self.url} did not answer in time while {doing}: look at its log, or raise aptly.timeout_seconds.",
+                f"aptly at {self.url} did not answer in time while {doing}: look at its log,"
+                " or raise aptly.timeout_seconds.",
             ) from error
         except requests.JSONDecodeError as error:
             raise PkgbuildError(
@@ -273,10 +277,12 @@ def _refusal(words: str, doing: str, *, signs: bool) -> PkgbuildError:
     if signs and any(word in words.lower() for word in _NO_KEY):
         return PkgbuildError(
             Kind.MISSING_KEY,
-            f"The archive key is missing: aptly cannot sign ({words}). Start aptly with the GNUPGHOME that holds the archive key"
-            " (`pkgbuild aptly` does), or restore the key from your backup.",
+            f"The archive key is missing: aptly cannot sign ({words}). Start aptly with the GNUPGHOME that holds the"
+            " archive key (`pkgbuild aptly` does), or restore the key from your backup.",
         )
-    return PkgbuildError(Kind.PUBLISH_FAILED, f"aptly refused while {doing}: {words}. Run the release again once that is mended.")
+    return PkgbuildError(
+        Kind.PUBLISH_FAILED, f"aptly refused while {doing}: {words}. Run the release again once that is mended."
+    )
 
 
 def _words(answer: requests.Response) -> str:

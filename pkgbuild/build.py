@@ -45,10 +45,10 @@ class _Made:
 
 
 class Builder:
-    """Builds into ``work``, a folder of this run; keeps signed deps layers in ``cache``, since they take the longest."""
+    """Builds into ``work``, a folder of this run; keeps signed deps layers, which take longest, in ``cache``."""
 
     def __init__(
-        self, payload: Payload, release: Release, signer: Signer, work: Path, cache: Path, progress: Progress
+        self, payload: Payload, release: Release, signer: Signer, *, work: Path, cache: Path, progress: Progress
     ) -> None:
         self._payload = payload
         self._release = release
@@ -79,14 +79,22 @@ class Builder:
         for target in resolved:
             tree = self._tree(target)
             staged = layers.stage_app(
-                self._payload, self._release, target, identity[target], tree, epoch, self._progress.detail
+                self._payload,
+                self._release,
+                target,
+                identity[target],
+                tree=tree,
+                epoch=epoch,
+                say=self._progress.detail,
             )
             made[target].append(self._pack(target, tree, staged, epoch))
 
         self._progress.step(f"building {self._release.name} {self._release.version}")
         for target in resolved:
             tree = self._tree(target)
-            staged = layers.stage_service(self._payload, self._release, target, identity[target], tree, epoch)
+            staged = layers.stage_service(
+                self._payload, self._release, target, identity[target], tree=tree, epoch=epoch
+            )
             made[target].append(self._pack(target, tree, staged, epoch))
 
         self._progress.step("signing and reading back")
@@ -105,13 +113,13 @@ class Builder:
             self._progress.detail(f"{target}: {path.name} {human_size(path.stat().st_size)}, built before")
             return _Made(path, fields, signed=True)
         tree = self._tree(target)
-        documents = layers.stage_deps(self._payload, target, found, fields, tree, LAYER_EPOCH)
+        documents = layers.stage_deps(self._payload, target, found, fields, tree=tree, epoch=LAYER_EPOCH)
         return self._pack(target, tree, (fields, documents), LAYER_EPOCH)
 
     def _pack(self, target: Target, tree: Path, staged: tuple[PackageFields, Documents], epoch: int) -> _Made:
         fields, documents = staged
         path = deb.build(
-            tree, fields, control.About.of(self._payload.file), documents, self._out(target), epoch
+            tree, fields, control.About.of(self._payload.file), documents, out=self._out(target), epoch=epoch
         )
         self._progress.detail(f"{target}: {path.name} {human_size(path.stat().st_size)}")
         return _Made(path, fields)

@@ -48,7 +48,11 @@ def _targets(words: tuple[str, ...]) -> tuple[Target, ...] | None:
 
 
 _target_option = click.option(
-    "--target", "targets", multiple=True, metavar="RELEASE/ARCH", help="Build for this target (again for more), as trixie/arm64."
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="RELEASE/ARCH",
+    help="Build for this target (again for more), as trixie/arm64.",
 )
 
 
@@ -80,8 +84,8 @@ def release_command(
             targets=_targets(targets),
         )
         summary = release.run(settings, request, Progress(release.STEPS))
-        new = sum(package["size"] for package in summary["packages"])
-        line = f"{summary['name']} {version} is published on {summary['channel']}: {human_size(new)} in {len(summary['packages'])} packages"
+        line = f"{summary['name']} {version} is published on {summary['channel']}: "
+        line += f"{len(summary['packages'])} packages, {human_size(summary['uploaded_bytes'])} of them new"
         print(line, file=sys.stderr)
         if as_json:
             print(json.dumps(summary, indent=1))
@@ -104,7 +108,11 @@ def lock(*, src: Path, version: str | None, targets: tuple[str, ...], anew: bool
             found = requirements.ensure(
                 source, versions.check_version(version or "0"), target, scratch, click.echo, anew=anew
             )
-            words = f"{len(found.lock.pins)} wheels, layer {found.lock.identity(target)}" if found else "no third-party wheels"
+            words = (
+                f"{len(found.lock.pins)} wheels, layer {found.lock.identity(target)}"
+                if found
+                else "no third-party wheels"
+            )
             print(f"{target}: {words}")
 
 
@@ -181,7 +189,9 @@ def show(*, name: str, channel: str | None, as_json: bool) -> None:
 
 def _published(settings: config.Settings, name: str, channel: str) -> list[dict[str, Any]]:
     files = settings.file
-    with closing(Aptly(files.aptly.url, timeout_seconds=files.aptly.timeout_seconds, archive_key=files.archive.key)) as aptly:
+    with closing(
+        Aptly(files.aptly.url, timeout_seconds=files.aptly.timeout_seconds, archive_key=files.archive.key)
+    ) as aptly:
         have = aptly.repositories()
         rows = [
             {"debian": debian, "version": p.version, "architecture": p.architecture, "size": p.size, "sha256": p.sha256}

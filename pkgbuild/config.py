@@ -39,7 +39,7 @@ class AptlySettings(Table):
     timeout_seconds: Seconds = 300
     """For one call: adding and publishing large packages takes a while."""
     root: str | None = None
-    """aptly's own folder, where it is on this machine; used by ``pkgbuild aptly`` and to see a full disk before it is too late."""
+    """Its own folder, where that is on this machine: used to see a full disk before anything is uploaded."""
 
 
 class KeySettings(Table):
@@ -97,7 +97,7 @@ class Settings:
 
     @property
     def aptly_root(self) -> Path | None:
-        """aptly's folder, where it is on this machine."""
+        """The folder of aptly, where it is on this machine."""
         return self.resolve(self.file.aptly.root) if self.file.aptly.root else None
 
     @property
@@ -111,8 +111,12 @@ class Settings:
             try:
                 return file.read_text(encoding="utf-8").strip()
             except OSError as error:
-                raise PkgbuildError(Kind.BAD_INPUT, f"The server's API key cannot be read from {file}: {error.strerror}.") from error
-        raise PkgbuildError(Kind.BAD_INPUT, f"{self.path} has no server.api_key or server.api_key_file: set one of them.")
+                raise PkgbuildError(
+                    Kind.BAD_INPUT, f"The server's API key cannot be read from {file}: {error.strerror}."
+                ) from error
+        raise PkgbuildError(
+            Kind.BAD_INPUT, f"{self.path} has no server.api_key or server.api_key_file: set one of them."
+        )
 
 
 def channel_name(text: str) -> str:

@@ -134,7 +134,8 @@ def app_fields(release: Release, target: Target, deps: str | None) -> PackageFie
         architecture=target.architecture,
         depends=(*depends, *release.file.payload.depends),
         summary=f"release {release.version} of {release.name}",
-        extended=f"The release directory of {release.name} {release.version}.\nSeveral releases can be installed side by side.",
+        extended=f"The release directory of {release.name} {release.version}.\n"
+        "Several releases can be installed side by side.",
     )
 
 
@@ -158,7 +159,8 @@ def control(fields: PackageFields, about: About, installed_kib: int) -> str:
     paragraph["Architecture"] = fields.architecture
     paragraph["Maintainer"] = about.maintainer
     paragraph["Installed-Size"] = str(installed_kib)
-    paragraph["Depends"] = ", ".join(fields.depends)
+    if fields.depends:
+        paragraph["Depends"] = ", ".join(fields.depends)
     paragraph["Section"] = "misc"
     paragraph["Priority"] = "optional"
     if about.homepage:
@@ -184,7 +186,9 @@ def copyright_file(about: About, third_party: list[tuple[str, str]]) -> str:
         paragraphs[0]["Source"] = about.homepage
     holder = about.maintainer if not third_party else "the authors of the wheels inside"
     licence = about.licence if not third_party else "various"
-    body = [f" {project}: {words}" for project, words in third_party] or [" The licence of this program as its authors state it."]
+    body = [f" {project}: {words}" for project, words in third_party] or [
+        " The licence of this program as its authors state it."
+    ]
     paragraphs.append(Deb822({"Files": "*", "Copyright": holder, "License": "\n".join([licence, *body])}))
     return "\n".join(str(paragraph) for paragraph in paragraphs)
 
@@ -201,7 +205,10 @@ def unit(file: ReleaseFile) -> str:
     """``NAME.service``. It never depends on the version: it runs whatever ``current`` names."""
     documentation = file.homepage or f"file:///usr/share/doc/{file.name}/copyright"
     return template(
-        "service.unit", NAME=file.name, SUMMARY=file.summary.replace("%", "%%"), DOCUMENTATION=documentation.replace("%", "%%")
+        "service.unit",
+        NAME=file.name,
+        SUMMARY=file.summary.replace("%", "%%"),
+        DOCUMENTATION=documentation.replace("%", "%%"),
     )
 
 

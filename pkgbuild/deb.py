@@ -1,4 +1,4 @@
-"""Binary packages as files: building one from a tree, so that the same tree gives the same bytes, and reading one back whole."""
+"""Binary packages as files: building one, the same bytes from the same tree, and reading one back whole."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Documents:
     """``postinst`` and so on, as text."""
 
 
-def build(tree: Path, fields: PackageFields, about: About, documents: Documents, out: Path, epoch: int) -> Path:
+def build(tree: Path, fields: PackageFields, about: About, documents: Documents, *, out: Path, epoch: int) -> Path:
     """Build ``tree`` (the package's root, without DEBIAN) into ``out`` and return the file.
 
     Modes, owners, order and times (``epoch``, seconds since 1970) do not depend on the machine or its umask.
@@ -96,6 +96,7 @@ def read_back(path: Path, fields: PackageFields) -> BuiltDeb:
         with DebFile(path) as deb:
             found = deb.debcontrol()
             sums = deb.md5sums(encoding="utf-8")
+            found_sums: dict[str, str] = {}
             archive = deb.data.tgz()
             for member in archive:
                 content = archive.extractfile(member) if member.isreg() else None
@@ -104,19 +105,23 @@ def read_back(path: Path, fields: PackageFields) -> BuiltDeb:
                 digest = hashlib.md5(usedforsecurity=False)
                 while chunk := content.read(_CHUNK):
                     digest.update(chunk)
-                if sums.pop(member.name.removeprefix("./"), None) != digest.hexdigest():
-                    raise DebError(f"{member.name} is not what its md5sum says")
-            if sums:
-                raise DebError(f"{sorted(sums)[0]} is missing")
+                found_sums[member.name.removeprefix("./")] = digest.hexdigest()
     except (DebError, ArError, tarfile.TarError, lzma.LZMAError, OSError, EOFError, ValueError) as error:
         raise PkgbuildError(
             Kind.BUILD_FAILED, f"{path.name} cannot be read back ({error}): it is not published. Run the release again."
         ) from error
+    if found_sums != sums:
+        wrong = sorted(name for name, _ in found_sums.items() ^ sums.items())[0]
+        raise PkgbuildError(
+            Kind.BUILD_FAILED,
+            f"{path.name}: {wrong} is not what was packed: it is not published. Run the release again.",
+        )
     meant = {"Package": fields.package, "Version": fields.version, "Architecture": fields.architecture, **fields.more}
     for name, value in meant.items():
         if found.get(name) != value:
             raise PkgbuildError(
-                Kind.BUILD_FAILED, f"{path.name} says {name}: {found.get(name)} instead of {value}: it is not published."
+                Kind.BUILD_FAILED,
+                f"{path.name} says {name}: {found.get(name)} instead of {value}: it is not published.",
             )
     return BuiltDeb(fields=fields, path=path, size=path.stat().st_size, sha256=_digest(path, "sha256"))
 

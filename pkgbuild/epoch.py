@@ -19,7 +19,9 @@ def release_epoch(folder: Path) -> int:
     """Seconds since 1970: SOURCE_DATE_EPOCH, else the payload's last commit in git, else ``LAYER_EPOCH``."""
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
         if not given.isdigit():
-            raise PkgbuildError(Kind.BAD_INPUT, f"SOURCE_DATE_EPOCH is {given!r}: write seconds since 1970, or unset it.")
+            raise PkgbuildError(
+                Kind.BAD_INPUT, f"SOURCE_DATE_EPOCH is {given!r}: write seconds since 1970, or unset it."
+            )
         return int(given)
     try:
         words = ["git", "-C", str(folder), "log", "-1", "--format=%ct", "--", "."]

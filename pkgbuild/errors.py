@@ -1,4 +1,4 @@
-"""What can go wrong for a builder: one root error with a kind, a sentence that says what to do next, and an exit code."""
+"""What can go wrong for a builder: one root error with a kind, a sentence saying what to do, and an exit code."""
 
 from __future__ import annotations
 

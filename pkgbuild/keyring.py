@@ -20,7 +20,7 @@ PACKAGE = "pi-ota-keyring"
 _MAINTAINER = "pi-ota builder <pi-ota@localhost.invalid>"
 
 _OVERRIDES = """\
-# Trust follows the package: a policy that a newer version drops has to go at once, which dpkg does not do for conffiles.
+# Trust follows the package: a policy that a newer version drops has to go at once, as no conffile does.
 pi-ota-keyring: file-in-etc-not-marked-as-conffile
 """
 
@@ -33,7 +33,8 @@ def build(builder: Key, archive: Key, version: str, out: Path) -> BuiltDeb:
         architecture="all",
         depends=(),
         summary="keys of the pi-ota fleet's repository and builder",
-        extended="apt trusts the repository signed by the archive key, debsig-verify the packages signed by the builder key.",
+        extended="apt trusts the repository signed by the archive key,\n"
+        "debsig-verify the packages signed by the builder key.",
     )
     about = About(PACKAGE, _MAINTAINER, homepage=None, licence="public-domain")
     with tempfile.TemporaryDirectory(prefix="pi-ota-keyring-") as folder:
@@ -50,7 +51,7 @@ def build(builder: Key, archive: Key, version: str, out: Path) -> BuiltDeb:
             copyright=copyright_file(about, []),
             scripts={},
         )
-        path = deb.build(tree, fields, about, documents, out, LAYER_EPOCH)
+        path = deb.build(tree, fields, about, documents, out=out, epoch=LAYER_EPOCH)
         signer = signing.Signer(builder, Path(folder, "signed"))
         signer.sign(path)
         signer.verify(path)

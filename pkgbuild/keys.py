@@ -1,4 +1,4 @@
-"""The two keys of a fleet: the builder key signs packages, the archive key signs the repository; each in a keyring of its own."""
+"""The two keys of a fleet: the builder key signs packages, the archive key the repository; each has its own home."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def find(home: Path, fingerprint: str | None, *, whose: str) -> Key:
 def create(home: Path, *, whose: str, user_id: str) -> Key:
     """The secret key in ``home``, made there first if there is none. Doing it again changes nothing.
 
-    ed25519 with SHA-512: accepted by the gpgv of Debian 12, the sqv of Debian 13 and debsig-verify. No passphrase: it signs
-    without a person; the folder's mode (0700) protects it.
+    ed25519 with SHA-512: accepted by the gpgv of Debian 12, the sqv of Debian 13 and debsig-verify. No passphrase: it
+    signs without a person; the folder's mode (0700) protects it.
     """
     if len(str(home.resolve() / "S.gpg-agent.browser")) > _LONGEST_SOCKET_PATH:
         raise PkgbuildError(Kind.BAD_INPUT, f"{home.resolve()} is too long a path for gpg: use a shorter state folder.")
@@ -70,7 +70,9 @@ def create(home: Path, *, whose: str, user_id: str) -> Key:
         words = ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
         words += ["--cert-digest-algo", "SHA512", "--quick-generate-key", user_id, "ed25519", "sign", "never"]
         run(words, env={"GNUPGHOME": str(home.resolve())}, doing=f"making the {whose} key", kind=Kind.MISSING_KEY)
-        home.joinpath("gpg.conf").write_text("personal-digest-preferences SHA512\ncert-digest-algo SHA512\n", encoding="utf-8")
+        home.joinpath("gpg.conf").write_text(
+            "personal-digest-preferences SHA512\ncert-digest-algo SHA512\n", encoding="utf-8"
+        )
     return find(home, None, whose=whose)
 
 

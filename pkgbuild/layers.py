@@ -31,7 +31,7 @@ def deps_fields(payload: Payload, target: Target, resolved: Resolved) -> Package
 
 
 def stage_deps(
-    payload: Payload, target: Target, resolved: Resolved, fields: PackageFields, tree: Path, epoch: int
+    payload: Payload, target: Target, resolved: Resolved, fields: PackageFields, *, tree: Path, epoch: int
 ) -> Documents:
     """Fill ``tree`` with the deps layer."""
     home = f"usr/lib/{payload.name}/deps/{resolved.lock.identity(target)}"
@@ -50,6 +50,7 @@ def stage_app(
     release: Release,
     target: Target,
     deps: str | None,
+    *,
     tree: Path,
     epoch: int,
     say: Callable[[str], None],
@@ -71,7 +72,7 @@ def stage_app(
     run = folder / "run"
     run.write_text(control.launcher(release, target), encoding="utf-8")
     run.chmod(0o755)
-    site = control.template("sitecustomize.py", PYTHON_VERSION=target.python)
+    site = control.template("sitecustomize.py.in", PYTHON_VERSION=target.python)
     (folder / "site/sitecustomize.py").write_text(site, encoding="utf-8")
     content = json.dumps(control.release_json(release, target, deps), indent=1, ensure_ascii=False) + "\n"
     (folder / "release.json").write_text(content, encoding="utf-8")
@@ -84,7 +85,7 @@ def stage_app(
 
 
 def stage_service(
-    payload: Payload, release: Release, target: Target, deps: str | None, tree: Path, epoch: int
+    payload: Payload, release: Release, target: Target, deps: str | None, *, tree: Path, epoch: int
 ) -> tuple[PackageFields, Documents]:
     """Fill ``tree`` with ``NAME``: unit and user, no file of any release."""
     units, users = tree / "usr/lib/systemd/system", tree / "usr/lib/sysusers.d"
@@ -110,7 +111,9 @@ def copy_application(payload: Payload, kind: Application, folder: Path) -> None:
 
     def ignore(where: str, names: list[str]) -> list[str]:
         top = Path(where).resolve() == root
-        return [n for n in names if n.startswith(".") or n.endswith(".pyc") or n in (left_out if top else {"__pycache__"})]
+        return [
+            n for n in names if n.startswith(".") or n.endswith(".pyc") or n in (left_out if top else {"__pycache__"})
+        ]
 
     for where, folders, names in os.walk(root):
         skipped = set(ignore(where, folders + names))
@@ -124,7 +127,8 @@ def _check_releasable(path: Path, root: Path) -> None:
     if path.is_symlink():
         if path.readlink().is_absolute() or not path.resolve().is_relative_to(root) or not path.exists():
             raise PkgbuildError(
-                Kind.BAD_INPUT, f"{path} is a link that leads out of the payload: replace it by what it names, or remove it."
+                Kind.BAD_INPUT,
+                f"{path} is a link that leads out of the payload: put what it names in its place.",
             )
     elif not path.is_dir() and not path.is_file():
         raise PkgbuildError(Kind.BAD_INPUT, f"{path} is no ordinary file: remove it, or name it in `exclude`.")
@@ -140,7 +144,7 @@ def _licences(folder: Path) -> list[tuple[str, str]]:
     found = []
     for info in sorted(folder.glob("*.dist-info")):
         metadata = PathDistribution(info).metadata
-        words = [metadata.get("License-Expression"), metadata.get("License")]
+        words = [*(metadata.get_all(field, [""])[0] for field in ("License-Expression", "License"))]
         words += [c.rpartition(" :: ")[2] for c in metadata.get_all("Classifier") or [] if c.startswith("License ::")]
         stated = next((w.strip() for w in words if w and w.strip()), "see its metadata")
         found.append((f"{metadata['Name']} {metadata['Version']}", stated.splitlines()[0][:80]))

@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.2
 
 @contextmanager
 def publishing(path: Path, say: Callable[[str], None], *, patience_seconds: float = 1800) -> Iterator[None]:
-    """Hold the publish lock; it goes with the process, however that ends. Raises ``BUSY`` after ``patience_seconds``."""
+    """Hold the publish lock; it ends with the process, however that ends. Raises ``BUSY`` when patience does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

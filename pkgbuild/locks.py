@@ -1,7 +1,7 @@
 """Locks: the exact third-party wheels of a payload for one target, with their hashes. Pure: text in, values out.
 
-A lock is a pip requirements file with hashes. Its first line says which requirements it was made from, so that a lock that is
-no longer theirs is noticed; nothing in it names a package index.
+A lock is a pip requirements file with hashes. Its first line says which requirements it was made from, so that a lock
+that is no longer theirs is noticed; nothing in it names a package index.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Lock:
     pins: tuple[Pin, ...]
 
     def identity(self, target: Target) -> str:
-        """HASH12 of the deps layer: over the pins, their wheels' hashes and the target; order and comments do not count."""
+        """HASH12 of the deps layer: over pins, their wheels' hashes and the target, not order and comments."""
         content = {
             "layout": LAYOUT,
             "target": [target.debian, target.python, target.architecture],
@@ -54,7 +54,7 @@ class Lock:
 
 
 def requirement_lines(text: str, where: str) -> list[str]:
-    """The requirements in ``text`` without comments, sorted. Raises ``BAD_INPUT`` for pip's options and for local paths."""
+    """The requirements in ``text`` without comments, sorted. Raises ``BAD_INPUT`` for options and local paths."""
     lines = []
     for number, raw in enumerate(text.splitlines(), start=1):
         line = re.sub(r"(^|\s)#.*", "", raw).strip()
@@ -93,7 +93,8 @@ def parse(text: str, where: str) -> Lock:
         if pin is None or not hashes:
             raise PkgbuildError(
                 Kind.BAD_INPUT,
-                f"{where}: {entry.split('--hash')[0].strip()!r} is not pinned with hashes; make the lock again with `pkgbuild lock`.",
+                f"{where}: {entry.split('--hash')[0].strip()!r} is not pinned with hashes;"
+                " make the lock again with `pkgbuild lock`.",
             )
         pins.append(Pin(_normalised(pin[1]), pin[2], hashes))
     return Lock(requirements_hash=found[1] if found else None, pins=tuple(sorted(pins)))

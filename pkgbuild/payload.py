@@ -1,7 +1,7 @@
 """What a builder wants to release: ``release.toml`` of a payload folder, validated.
 
-A new kind of payload is one more ``Table`` with a ``kind`` of its own in ``AnyPayload``, and its way to fill the app layer in
-``pkgbuild.layers``.
+A new kind of payload is one more ``Table`` with a ``kind`` of its own in ``AnyPayload``, and its way to fill the app layer
+in ``pkgbuild.layers``.
 """
 
 from __future__ import annotations
@@ -82,11 +82,16 @@ def _version(words: str) -> str:
 OneLine = Annotated[str, AfterValidator(_one_line)]
 Command = Annotated[list[str] | None, AfterValidator(_command)]
 InsidePath = Annotated[str, AfterValidator(_inside)]
-DebianDependency = Annotated[str, _matching(_DEPENDENCY, "write a Debian dependency, as 'libgomp1' or 'libgomp1 (>= 12)'")]
+DebianDependency = Annotated[
+    str, _matching(_DEPENDENCY, "write a Debian dependency, as 'libgomp1' or 'libgomp1 (>= 12)'")
+]
+
+
+GroupName = Annotated[str, _matching(re.compile(r"[a-z_][a-z0-9_-]*"), "write a group's name")]
 
 
 class _WithDependencies(Table):
-    depends: list[DebianDependency] = []
+    depends: tuple[DebianDependency, ...] = ()
     """Debian packages the code needs besides Python, such as ``libportaudio2``."""
 
 
@@ -96,7 +101,7 @@ class Application(_WithDependencies):
     kind: Literal["application"]
     requirements: InsidePath = "requirements.txt"
     """Third-party requirements; the file may be absent."""
-    exclude: list[str] = ["tests"]
+    exclude: tuple[str, ...] = ("tests",)
     """Top-level names that are not released; hidden files, ``locks`` and byte code never are."""
 
 
@@ -105,7 +110,7 @@ class Wheel(_WithDependencies):
 
     kind: Literal["wheel"]
     wheel: Annotated[str, _matching(re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"), "write a project's name")]
-    extras: list[str] = []
+    extras: tuple[str, ...] = ()
 
 
 AnyPayload = Annotated[Application | Wheel, Field(discriminator="kind")]
@@ -115,10 +120,10 @@ class Service(Table):
     """What systemd runs, as the user NAME."""
 
     module: Annotated[str, _matching(_MODULE, "write a Python module, as 'package' or 'package.module'")]
-    arguments: list[str] = []
-    groups: list[Annotated[str, _matching(re.compile(r"[a-z_][a-z0-9_-]*"), "write a group's name")]] = []
+    arguments: tuple[str, ...] = ()
+    groups: tuple[GroupName, ...] = ()
     """Further groups of the user, such as ``audio`` or ``gpio``."""
-    environment: Annotated[dict[str, str], AfterValidator(_environment)] = {}
+    environment: Annotated[dict[str, str], AfterValidator(_environment)] = Field(default_factory=dict)
 
 
 class Health(Table):
@@ -181,7 +186,11 @@ class Payload:
 def read(folder: Path) -> Payload:
     """Read the payload in ``folder``. Raises ``BAD_INPUT``."""
     if not folder.is_dir():
-        raise PkgbuildError(Kind.BAD_INPUT, f"There is no folder {folder}: SRC= names the folder that holds release.toml.")
+        raise PkgbuildError(
+            Kind.BAD_INPUT, f"There is no folder {folder}: SRC= names the folder that holds release.toml."
+        )
     if not (folder / "release.toml").is_file():
-        raise PkgbuildError(Kind.BAD_INPUT, f"{folder} has no release.toml: see examples/sample_assistant for one to copy.")
+        raise PkgbuildError(
+            Kind.BAD_INPUT, f"{folder} has no release.toml: see examples/sample_assistant for one to copy."
+        )
     return Payload(folder=folder, file=tomlfile.load(ReleaseFile, folder / "release.toml"))

@@ -31,7 +31,7 @@ class ToolError(PkgbuildError):
         self.said = said
 
 
-def run(  # noqa: PLR0913 - each is a named value of one call
+def run(
     argv: Sequence[str | Path],
     *,
     doing: str,
@@ -44,7 +44,7 @@ def run(  # noqa: PLR0913 - each is a named value of one call
     """Run a program to its end and return its standard output.
 
     ``doing`` completes "… while DOING" in the error, ``env`` is added to ours. Raises ``ToolError`` of ``kind`` where the
-    program fails, ``PkgbuildError`` where it is missing, takes longer than ``timeout_seconds`` or says that a disk is full.
+    program fails, ``PkgbuildError`` where it is missing, takes longer than ``timeout_seconds`` or finds a disk full.
     """
     words = [str(word) for word in argv]
     program = words[0].rsplit("/", 1)[-1]

@@ -1,7 +1,7 @@
 """Putting a release into the published repository, whole or not at all.
 
-For each Debian release a local repository ``pi-ota-DEBIAN-CHANNEL`` is snapshotted and published under the prefix DEBIAN as
-distribution CHANNEL. Every step that changes something leaves behind how to take it back; a failure at any step, the
+For each Debian release a local repository ``pi-ota-DEBIAN-CHANNEL`` is snapshotted and published under the prefix DEBIAN
+as distribution CHANNEL. Every step that changes something leaves behind how to take it back; a failure at any step, the
 announcement included, takes back all of them in reverse order.
 """
 
@@ -26,7 +26,7 @@ _DISK_MARGIN = 8 << 20
 
 
 def repository_name(debian: str, channel: str) -> str:
-    """aptly's local repository behind one channel of one Debian release."""
+    """The local repository of aptly behind one channel of one Debian release."""
     return f"pi-ota-{debian}-{channel}"
 
 
@@ -77,12 +77,12 @@ class Publisher:
             if any(listed.version == version for listed in self._aptly.packages(repository, [name])):
                 raise PkgbuildError(
                     Kind.VERSION_NOT_HIGHER,
-                    f"{name} {version} is already on channel {repository.removeprefix(f'pi-ota-{debian}-')} of {debian}:"
-                    " a version is never used twice. Choose a higher one.",
+                    f"{name} {version} is already on channel {repository.removeprefix(f'pi-ota-{debian}-')}"
+                    f" of {debian}: a version is never used twice. Choose a higher one.",
                 )
 
     def check_can_sign(self) -> None:
-        """Raise ``MISSING_KEY`` unless aptly holds the archive key: it signs an empty repository aside, which is removed."""
+        """Raise ``MISSING_KEY`` unless aptly can sign: it publishes an empty repository aside, which is removed."""
         undo = _Undo()
         try:
             if PROBE not in self._aptly.repositories():
@@ -106,7 +106,7 @@ class Publisher:
             raise disk_full(f"aptly ({self._root}, {needed >> 20} MiB needed)")
 
     def publish(self, parts: Sequence[Part], title: str, announce: Callable[[], None]) -> list[str]:
-        """Publish all ``parts``, then ``announce``; if anything fails, the channel is put back and the error raised again.
+        """Publish all ``parts``, then ``announce``; if anything fails, put the channel back and raise the error.
 
         Returns the names of the snapshots now published. The caller holds the publish lock.
         """
@@ -120,7 +120,8 @@ class Publisher:
             failures = undo.run()
             if failures and isinstance(error, PkgbuildError):
                 raise PkgbuildError(
-                    error.kind, f"{error} Putting the channel back failed as well ({'; '.join(failures)}): mend that first."
+                    error.kind,
+                    f"{error} Putting the channel back failed as well ({'; '.join(failures)}): mend that first.",
                 ) from error
             raise
         return snapshots
@@ -181,7 +182,7 @@ class Publisher:
             undo.add(f"withdrawing {debian}/{self._channel}", withdraw)
             self._aptly.publish(debian, self._channel, snapshot)
         else:
-            # also after a failed switch: it may have left by-hash files of the live release missing (seen with aptly 1.5)
+            # also after a failed switch: that may leave by-hash files of the live release missing (aptly 1.5)
             undo.add(f"going back to {previous}", lambda: self._aptly.switch(debian, self._channel, previous))
             self._aptly.switch(debian, self._channel, snapshot)
 

@@ -1,4 +1,4 @@
-"""One release from a payload folder to announced packages: the order of the steps, and what each needs from the others."""
+"""One release, from a payload folder to announced packages: the steps and what each needs of the others."""
 
 from __future__ import annotations
 
@@ -44,9 +44,11 @@ class Request:
 
 
 def run(settings: Settings, request: Request, progress: Progress) -> dict[str, Any]:
-    """Make the release; returns the summary that ``--json`` prints. Raises ``PkgbuildError``; then nothing has changed."""
+    """Make the release; returns the summary of ``--json``. Raises ``PkgbuildError``; then nothing has changed."""
     aptly = Aptly(
-        settings.file.aptly.url, timeout_seconds=settings.file.aptly.timeout_seconds, archive_key=settings.file.archive.key
+        settings.file.aptly.url,
+        timeout_seconds=settings.file.aptly.timeout_seconds,
+        archive_key=settings.file.archive.key,
     )
     work = settings.state / "build"
     work.mkdir(parents=True, exist_ok=True)
@@ -87,7 +89,9 @@ class _Run:
 
         with locking.publishing(lock, progress.detail):
             self._check_version(release, targets)  # another release may have been quicker
-            builder = Builder(source, release, signer, self._work, self._settings.state / "cache/layers", progress)
+            builder = Builder(
+                source, release, signer, work=self._work, cache=self._settings.state / "cache/layers", progress=progress
+            )
             packages = builder.build(resolved, self._publisher.find_layer)
             parts = self._parts(packages)
             progress.step(f"publishing on {request.channel} ({', '.join(part.debian for part in parts)})")
@@ -105,7 +109,12 @@ class _Run:
             title = f"{release.name} {version} ({urgency})"
             snapshots = self._publisher.publish(parts, title, announce)
         signer.forget()
-        return {**update, "update_id": answers[0].get("id") if answers else None, "snapshots": snapshots}
+        return {
+            **update,
+            "update_id": answers[0].get("id") if answers else None,
+            "snapshots": snapshots,
+            "uploaded_bytes": sum(deb.size for part in parts for deb in part.built),
+        }
 
     def _targets(self, source: Payload) -> tuple[Target, ...]:
         named = source.file.targets
@@ -121,7 +130,9 @@ class _Run:
         key = keys.find(home, builder.key, whose="builder")
         if archive.gnupghome:
             keys.find(self._settings.resolve(archive.gnupghome), archive.key, whose="archive")
-        return Signer(key, self._settings.state / "cache/signed" / key.fingerprint / f"{release.name}_{release.version}")
+        return Signer(
+            key, self._settings.state / "cache/signed" / key.fingerprint / f"{release.name}_{release.version}"
+        )
 
     def _announcer(self) -> Announcer | None:
         server = self._settings.file.server
@@ -138,7 +149,9 @@ class _Run:
     def _resolve(self, source: Payload, version: str, target: Target) -> Resolved | None:
         with tempfile.TemporaryDirectory(dir=self._work) as scratch:
             found = requirements.ensure(source, version, target, Path(scratch), self._progress.detail)
-        words = f"{len(found.lock.pins)} wheels, layer {found.lock.identity(target)}" if found else "no third-party wheels"
+        words = (
+            f"{len(found.lock.pins)} wheels, layer {found.lock.identity(target)}" if found else "no third-party wheels"
+        )
         self._progress.detail(f"{target}: {words}")
         return found
 
@@ -157,13 +170,10 @@ class _Run:
 
 def _update(release: Release, channel: str, packages: Sequence[TargetPackages]) -> dict[str, Any]:
     """The announcement (docs/INTERFACES.md): every package of the release, the reused layers included."""
-    rows = []
-    for target_packages in packages:
-        target = target_packages.target
-        for built in target_packages.built:
-            rows.append((built.fields.package, built.fields.version, target, built.size, built.sha256))
-        for listed in target_packages.reused:
-            rows.append((listed.package, listed.version, target, listed.size, listed.sha256))
+    rows = [
+        *((d.fields.package, d.fields.version, p.target, d.size, d.sha256) for p in packages for d in p.built),
+        *((d.package, d.version, p.target, d.size, d.sha256) for p in packages for d in p.reused),
+    ]
     return {
         "name": release.name,
         "version": release.version,

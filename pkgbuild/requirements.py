@@ -39,7 +39,7 @@ def ensure(
         recorded = wanted = _application_requirements(payload, kind)
         own = None
     elif isinstance(kind, Wheel):
-        recorded = _wheel_requirements(payload, kind, version, target, scratch, say)
+        recorded = _wheel_requirements(payload, kind, version, target, scratch=scratch, say=say)
         wanted, own = [_own_requirement(kind, version)], kind.wheel
     else:
         assert_never(kind)
@@ -78,7 +78,7 @@ def _application_requirements(payload: Payload, kind: Application) -> list[str]:
 
 
 def _wheel_requirements(
-    payload: Payload, kind: Wheel, version: str, target: Target, scratch: Path, say: Callable[[str], None]
+    payload: Payload, kind: Wheel, version: str, target: Target, *, scratch: Path, say: Callable[[str], None]
 ) -> list[str]:
     """What the released wheel itself asks for: two versions that ask for the same share one lock."""
     unpack_own_wheel(payload, version, target, scratch, say)

@@ -13,7 +13,7 @@ from pkgbuild.process import ToolError, run
 
 
 def write_trust(key: Key, keyrings: Path, policies: Path) -> None:
-    """Write the keyring and the policy by which debsig-verify accepts ``key``: KEYID/debsig.gpg and KEYID/pi-ota.pol."""
+    """Write keyring and policy by which debsig-verify accepts ``key``: KEYID/debsig.gpg and KEYID/pi-ota.pol."""
     for folder in (keyrings / key.long_id, policies / key.long_id):
         folder.mkdir(parents=True, exist_ok=True)
     key.export(keyrings / key.long_id / "debsig.gpg")
@@ -24,8 +24,8 @@ def write_trust(key: Key, keyrings: Path, policies: Path) -> None:
 class Signer:
     """Signs with one builder key and remembers what it signed.
 
-    Two signatures of the same bytes differ, and a version is never published with two contents; so the same bytes are signed
-    once, and a release that is run again after a failure publishes the very same files.
+    Two signatures of the same bytes differ, and a version is never published with two contents; so the same bytes are
+    signed once, and a release that is run again after a failure publishes the very same files.
     """
 
     def __init__(self, key: Key, cache: Path) -> None:
@@ -45,7 +45,7 @@ class Signer:
             shutil.copyfile(remembered, path)
             return
         # debsigs handles one file a call, and calls gpg, which finds the key by GNUPGHOME
-        words = ["debsigs", "--sign=origin", f"--default-key={self._key.fingerprint}", path]
+        words: list[str | Path] = ["debsigs", "--sign=origin", f"--default-key={self._key.fingerprint}", path]
         run(words, env=self._key.env, doing=f"signing {path.name}", kind=Kind.MISSING_KEY)
         self._cache.mkdir(parents=True, exist_ok=True)
         partial = remembered.with_suffix(".partial")
@@ -61,12 +61,13 @@ class Signer:
         with tempfile.TemporaryDirectory(prefix="pi-ota-verify-") as name:
             keyrings, policies = Path(name, "keyrings"), Path(name, "policies")
             write_trust(self._key, keyrings, policies)
-            words = ["debsig-verify", "--quiet", "--keyrings-dir", keyrings, "--policies-dir", policies, path]
+            words: list[str | Path] = ["debsig-verify", "--quiet", "--keyrings-dir", keyrings]
+            words += ["--policies-dir", policies, path]
             try:
                 run(words, doing=f"verifying {path.name}")
             except ToolError as error:
                 raise PkgbuildError(
                     Kind.BUILD_FAILED,
-                    f"{path.name} does not carry a valid signature of the builder key (debsig-verify: status {error.status}):"
-                    " it is not published. Run the release again.",
+                    f"{path.name} does not carry a valid signature of the builder key"
+                    f" (debsig-verify: status {error.status}): it is not published. Run the release again.",
                 ) from error

@@ -1,4 +1,4 @@
-"""A builder's state folder, made in one step: keys, aptly's settings and ``pkgbuild.toml``; and starting aptly on them."""
+"""A builder's state folder made in one step: keys, aptly's settings, ``pkgbuild.toml``; and starting aptly on it."""
 
 from __future__ import annotations
 
@@ -54,13 +54,19 @@ def init(
     pair = make_keys(state)
     root = state / "aptly"
     root.mkdir(exist_ok=True)
-    settings = {"rootDir": str(root.resolve()), "gpgProvider": "gpg", "architectures": [], "skipContentsPublishing": True}
+    settings = {
+        "rootDir": str(root.resolve()),
+        "gpgProvider": "gpg",
+        "architectures": [],
+        "skipContentsPublishing": True,
+    }
     _write_new(state / "aptly.conf", json.dumps(settings, indent=2) + "\n")
     if aptly_url is None:
         socket = (root / "api.sock").resolve()
         if len(str(socket)) > _LONGEST_SOCKET_PATH:
             raise PkgbuildError(
-                Kind.BAD_INPUT, f"{socket} is too long a path for a socket: use a shorter state folder, or give --aptly-url."
+                Kind.BAD_INPUT,
+                f"{socket} is too long a path for a socket: use a shorter state folder, or give --aptly-url.",
             )
         aptly_url = f"unix://{socket}"
     _write_new(state / "pkgbuild.toml", _settings_text(pair, targets, aptly_url, server_url, api_key_file))
@@ -92,7 +98,8 @@ gnupghome = "keys/archive"
 key = "{pair.archive.fingerprint}"
 """
     if server_url:
-        text += f"\n[server]\nurl = {json.dumps(server_url)}\napi_key_file = {json.dumps(api_key_file or 'builder-api-key')}\n"
+        key_file = json.dumps(api_key_file or "builder-api-key")
+        text += f"\n[server]\nurl = {json.dumps(server_url)}\napi_key_file = {key_file}\n"
     return text
 
 
@@ -103,7 +110,9 @@ def serve_aptly(settings: Settings) -> NoReturn:
         raise PkgbuildError(Kind.BAD_INPUT, "aptly is not installed: run `apt-get install aptly` and try again.")
     conf = settings.state / "aptly.conf"
     if not conf.is_file():
-        raise PkgbuildError(Kind.BAD_INPUT, f"There is no {conf}: make one with `pkgbuild init --state {settings.state}`.")
+        raise PkgbuildError(
+            Kind.BAD_INPUT, f"There is no {conf}: make one with `pkgbuild init --state {settings.state}`."
+        )
     url, archive = settings.file.aptly.url, settings.file.archive
     environment = dict(os.environ)
     if archive.gnupghome:

@@ -37,7 +37,9 @@ class Target:
         """``trixie/arm64`` -> Target. Raises ``BAD_INPUT``."""
         debian, slash, architecture = words.partition("/")
         if not slash:
-            raise PkgbuildError(Kind.BAD_INPUT, f"{words!r} is not a target: write RELEASE/ARCHITECTURE, as trixie/arm64.")
+            raise PkgbuildError(
+                Kind.BAD_INPUT, f"{words!r} is not a target: write RELEASE/ARCHITECTURE, as trixie/arm64."
+            )
         return cls(debian, architecture)
 
     @property

@@ -1,4 +1,4 @@
-"""Reading a TOML file into a pydantic model; every mistake becomes one sentence that names the key and what is allowed."""
+"""Reading TOML into a pydantic model; every mistake becomes a sentence that names the key and what is allowed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T", bound=Table)
 
 
 def load(model: type[T], path: Path) -> T:
-    """Read ``path`` into ``model``. Raises ``BAD_INPUT`` for a missing or unreadable file, bad TOML, and any wrong key or value."""
+    """Read ``path`` into ``model``. Raises ``BAD_INPUT`` for a missing file, bad TOML, any wrong key or value."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

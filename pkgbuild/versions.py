@@ -33,7 +33,8 @@ def check_version(version: str) -> str:
     if not _VERSION.fullmatch(version):
         raise PkgbuildError(
             Kind.BAD_INPUT,
-            f"{version!r} is not a version: start with a digit, then letters, digits and . + ~ - (for example 1.2.0 or 1.2.0~rc1).",
+            f"{version!r} is not a version: start with a digit, then letters, digits and . + ~ -"
+            " (for example 1.2.0 or 1.2.0~rc1).",
         )
     if version.endswith("-"):
         raise PkgbuildError(Kind.BAD_INPUT, f"{version!r} ends with '-': write {version.rstrip('-')!r} instead.")
@@ -51,8 +52,8 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         raise ValueError(
-            f"{name!r} cannot be the name of a package and of a system user: start with a lower-case letter, then lower-case"
-            f" letters, digits and '-', 2 to {MAX_NAME_LENGTH} characters"
+            f"{name!r} cannot be the name of a package and of a system user: start with a lower-case letter, then"
+            f" lower-case letters, digits and '-', 2 to {MAX_NAME_LENGTH} characters"
         )
     if found := _RESERVED.search(name):
         raise ValueError(f"{name!r} contains '-{found[1]}', which marks the layers of a release: choose another name")

@@ -36,8 +36,9 @@ def compile_lock(
 ) -> str:
     """Resolve ``requirements`` for ``target`` and return the pins with hashes, as a requirements file without a header.
 
-    ``without`` names a project left out of the answer (a wheel payload itself); the versions in ``previous`` are kept where
-    they still fit. Without ``dependencies`` only the requirements themselves are pinned. Raises ``NO_WHEEL`` where the target has no wheel for something.
+    ``without`` names a project left out of the answer (a wheel payload itself); the versions in ``previous`` are kept
+    where they still fit. Without ``dependencies`` only the requirements themselves are pinned. Raises ``NO_WHEEL``
+    where the target has no wheel for something.
     """
     argv: list[str | Path] = [uv(), "pip", "compile", "-", *_for(target), "--generate-hashes", "--no-header"]
     argv += ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--quiet"]

@@ -1,6 +1,7 @@
 """The talk port: one line in, one JSON object out, on TCP at 127.0.0.1.
 
-Environment: SAMPLE_ASSISTANT_PORT (10700), SAMPLE_ASSISTANT_CRASH (1: crash at start), PI_OTA_RELEASE (set by the launcher).
+Environment: SAMPLE_ASSISTANT_PORT (10700), SAMPLE_ASSISTANT_CRASH (1: crash at start), and PI_OTA_RELEASE, which the
+launcher sets.
 """
 
 from __future__ import annotations
