@@ -34,7 +34,7 @@ class Backoff:
 
     def after(self, failures: int, retry_after: float | None = None) -> float:
         """The wait after so many failures in a row (1 or more)."""
-        ceiling = min(self.cap, self.base * 2 ** min(failures - 1, _LARGEST_SHIFT))
+        ceiling = min(self.cap, self.base * (1 << min(failures - 1, _LARGEST_SHIFT)))
         return max(_LEAST, (retry_after or 0.0) + self.draw() * ceiling)
 
 

@@ -1,0 +1,289 @@
+"""Performs what the state machine asks for, and tells it what came of it. One event at a time, in order."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pi_hook import activation, machine
+from pi_hook.effects import (
+    AskGate,
+    BeginStep,
+    Facts,
+    Flip,
+    JoinStep,
+    Protect,
+    Restart,
+    RetryLater,
+    Sweep,
+    Transition,
+    Watch,
+)
+from pi_hook.policy import Decided, Decision
+from pi_hook.ports import ReleaseError, ServiceError, Step, StepRequest, StepResult
+from pi_hook.reasons import Reason, gate_words
+from pi_hook.stepping import Stepping, problem_of
+from pi_hook.update import Phase
+from pi_hook.watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from pi_hook.backoff import Backoff
+    from pi_hook.clock import Timekeeper
+    from pi_hook.effects import Effect
+    from pi_hook.gatekeeper import Gatekeeper
+    from pi_hook.loop import Loop, Timer
+    from pi_hook.ports import Hands
+    from pi_hook.state import Ledger
+    from pi_hook.update import Device
+    from pi_hook.wire import HeartbeatAnswer
+
+_log = logging.getLogger(__name__)
+_LONGEST_WAIT = 300.0
+"""Seconds between two looks at the gate while an update waits: the wall clock may have been set, the zone changed."""
+_CONDITION_WAIT = 60.0
+_CONDITIONS = frozenset(
+    {Reason.DISK_FULL, Reason.READ_ONLY_ROOT, Reason.APT_LOCKED, Reason.METERED, Reason.ON_BATTERY, Reason.BUSY}
+)
+_MARGIN = 0.05
+"""Seconds past the promised instant, so that rounding does not ask a moment too early."""
+
+
+class Driver:
+    """The update at work. ``changed`` is called after every transition that wrote a status."""
+
+    def __init__(
+        self,
+        *,
+        loop: Loop,
+        hands: Hands,
+        ledger: Ledger,
+        clock: Timekeeper,
+        gate: Gatekeeper,
+        backoff: Backoff,
+        soak_seconds: float,
+        changed: Callable[[], None],
+    ) -> None:
+        self._loop, self._hands, self._ledger, self._clock = loop, hands, ledger, clock
+        self._gate, self._backoff, self._changed = gate, backoff, changed
+        self._events: deque[Callable[[Device, Facts, datetime], Transition]] = deque()
+        self._draining = False
+        self._stepping = Stepping(loop, hands.steps, self._step_ended, self._step_gone)
+        self._ask_timer: Timer | None = None
+        self._retry_timer: Timer | None = None
+        self._watcher = Watcher(loop, hands.service, soak_seconds, self._watched)
+        self.decision = Decision(Decided.NOTHING)
+        """The gate's last answer."""
+
+    def facts(self) -> Facts:
+        """What is true now."""
+        update = self._ledger.memory.device.update
+        service = self._hands.service.state()
+        return Facts(
+            installed=self._hands.packages.installed(),
+            active=self._hands.releases.active(),
+            complete=update is not None and self._hands.releases.complete(update.version),
+            running=service.release if service.main_pid else None,
+            serving=service.active,
+            problems=self._hands.conditions.read().problems,
+        )
+
+    def resume(self) -> None:
+        """Go on after a start of the daemon."""
+        self._tell(machine.resumed)
+
+    def heard(self, answer: HeartbeatAnswer) -> None:
+        """A heartbeat was answered."""
+        offered = answer.offer
+
+        def event(device: Device, facts: Facts, _now: datetime) -> Transition:
+            if offered is not None:
+                facts = replace(facts, complete=self._hands.releases.complete(offered.version))
+            return machine.heard(device, answer, facts)
+
+        self._tell(event)
+
+    def look_again(self) -> None:
+        """Something changed that the gate may care about (busy, hold, conditions)."""
+        update = self._ledger.memory.device.update
+        if update is not None and update.phase in {Phase.DOWNLOADED, Phase.INSTALLED} and not update.blocked:
+            self._ask()
+        else:
+            self.decision = self._gate.for_update(self.facts())
+
+    def close(self) -> None:
+        """Let go of a step that is at work; its unit goes on and is joined at the next start."""
+        self._watcher.stop()
+        self._stepping.close()
+
+    def _tell(self, event: Callable[[Device, Facts, datetime], Transition]) -> None:
+        self._events.append(event)
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._events:
+                self._step(self._events.popleft())
+        finally:
+            self._draining = False
+            self._events.clear()
+
+    def _step(self, event: Callable[[Device, Facts, datetime], Transition]) -> None:
+        now = self._clock.read().wall
+        before = self._ledger.memory.device
+        transition = event(before, self.facts(), now)
+        try:
+            self._ledger.commit(transition.device, transition.notes, now)
+        except OSError as error:
+            # Nothing was begun that is not on the disk; what is on it is gone on from when there is room again.
+            _log.error("the state cannot be written, so nothing is done: %s", error)
+            self._retry_timer = self._loop.after(_CONDITION_WAIT, self.resume)
+            return
+        for note in transition.notes:
+            _log.info("%s %s%s", note.version, note.status, _in_words(note.reason, note.retry_at, note.detail))
+        if before.update is not None and transition.device.update is None:
+            self._forget_timers()
+        for effect in transition.effects:
+            if not self._perform(effect):
+                break
+        if transition.notes:
+            self._changed()
+
+    def _perform(self, effect: Effect) -> bool:
+        """Do it; False where the effects that follow make no sense any more."""
+        match effect:
+            case BeginStep(step) | JoinStep(step):
+                request = self._request()
+                if request is not None:
+                    (self._stepping.begin if isinstance(effect, BeginStep) else self._stepping.join)(step, request)
+            case AskGate():
+                self._ask()
+            case RetryLater(tries):
+                self._retry_later(tries)
+            case Protect(versions):
+                return self._protect(versions)
+            case Flip(version):
+                self._flip(version)
+            case Restart(version):
+                self._restart(version)
+            case Watch(version):
+                self._watcher.begin(version)
+            case Sweep(keep):
+                self._sweep(keep)
+        return True
+
+    # Steps
+
+    def _request(self) -> StepRequest | None:
+        update = self._ledger.memory.device.update
+        if update is None:
+            return None
+        return StepRequest(update.offer.name, update.version, str(update.offer.urgency))
+
+    def _step_ended(self, result: StepResult) -> None:
+        if result.not_before is not None:
+            self._clock.proven(result.not_before)
+            self._ledger.remember(not_before=self._clock.not_before)
+        self._tell(lambda device, facts, now: machine.step_ended(device, result, facts, now))
+
+    def _step_gone(self) -> None:
+        self._tell(lambda device, facts, _now: machine.step_gone(device, facts))
+
+    # The gate
+
+    def _ask(self) -> None:
+        facts = self.facts()
+        decision = self._gate.for_update(facts)
+        self.decision = decision
+        if self._ask_timer is not None:
+            self._ask_timer.cancel()
+        if decision.decision is Decided.DEFER:
+            self._ask_timer = self._loop.after(self._until_next_look(decision), self.look_again)
+        self._tell(lambda device, facts, _now: machine.gate_said(device, decision, facts))
+
+    def _until_next_look(self, decision: Decision) -> float:
+        longest = _CONDITION_WAIT if decision.reason in _CONDITIONS else _LONGEST_WAIT
+        if decision.retry_at is None:
+            return longest
+        left = (decision.retry_at - self._clock.read().wall).total_seconds() + _MARGIN
+        return min(longest, max(_MARGIN, left))
+
+    def _retry_later(self, tries: int) -> None:
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+        wait = self._backoff.after(tries)
+        self._retry_timer = self._loop.after(wait, self._retry)
+
+    def _retry(self) -> None:
+        self._tell(lambda device, facts, _now: machine.retry(device, facts))
+
+    def _forget_timers(self) -> None:
+        for timer in (self._ask_timer, self._retry_timer):
+            if timer is not None:
+                timer.cancel()
+        self.decision = Decision(Decided.NOTHING)
+
+    # Releases and the service
+
+    def _protect(self, versions: frozenset[str]) -> bool:
+        try:
+            self._hands.releases.protect(versions)
+        except (ReleaseError, OSError) as error:
+            _log.error("the layers in use cannot be protected: %s", error)  # the sentence says it all
+            update = self._ledger.memory.device.update
+            if update is not None and update.phase is Phase.INSTALLING:
+                problem = problem_of(error)
+                result = StepResult(Step.INSTALL, update.version, problem, f"the layers in use: {error}")
+                self._tell(lambda device, facts, now: machine.step_ended(device, result, facts, now))
+                return False
+        return True
+
+    def _flip(self, version: str) -> None:
+        error: str | None = None
+        try:
+            self._hands.releases.activate(version)
+        except (ReleaseError, OSError) as caught:
+            error = f"{version} cannot be activated: {caught}"
+        self._tell(lambda device, _facts, now: activation.flipped(device, error, now))
+
+    def _restart(self, version: str) -> None:
+        state = self._hands.service.state()
+        error: str | None = None
+        if not (state.active and state.release == version):
+            try:
+                self._hands.service.restart()
+            except (ServiceError, OSError) as caught:
+                error = f"the service cannot be restarted: {caught}"
+        tail = self._tail() if error is not None else None
+        self._tell(lambda device, _facts, now: activation.restarted(device, error, tail, now))
+
+    def _watched(self, unwell: str | None) -> None:
+        tail = self._tail() if unwell is not None else None
+        self._tell(lambda device, facts, now: activation.watched(device, unwell, tail, facts, now))
+
+    def _tail(self) -> str | None:
+        update = self._ledger.memory.device.update
+        since = update.restarted_at if update is not None else None
+        try:
+            return self._hands.service.journal_tail(since or self._clock.read().wall) or None
+        except (ServiceError, OSError) as error:
+            return f"the journal cannot be read: {error}"
+
+    def _sweep(self, keep: frozenset[str]) -> None:
+        try:
+            removed = self._hands.releases.remove_others(keep)
+        except (ReleaseError, OSError) as error:
+            _log.warning("old layers stay for now: %s", error)
+        else:
+            if removed:
+                _log.info("removed old layers: %s", " ".join(removed))
+
+
+def _in_words(reason: str | None, retry_at: datetime | None, detail: str | None) -> str:
+    if reason is not None:
+        return f": {gate_words('defer', reason, retry_at)}" + (f" ({detail})" if detail else "")
+    return f": {detail}" if detail else ""

@@ -1,0 +1,71 @@
+"""Is a release that was just started well? Pure: one look at a time, until the soak is over or something is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pi_hook.ports import ServiceState
+
+STARTING_SECONDS = 30.0
+"""How long a release may take until it looks well for the first time."""
+_SOON = 1.0
+_LONGEST_PAUSE = 10.0
+_LOOKS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """One release being watched; instants are seconds on the monotonic clock."""
+
+    version: str
+    length: float
+    began: float
+    good_since: float | None = None
+    pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found: over (``unwell`` is None when all is well), or to be looked at again."""
+
+    soak: Soak
+    over: bool
+    unwell: str | None = None
+    again_in: float = _SOON
+
+
+def looks_well(soak: Soak, state: ServiceState) -> bool:
+    """Whether the health command is worth running: the unit is active and the process of the right release."""
+    return state.active and state.restarts == 0 and state.release == soak.version
+
+
+def look(soak: Soak, state: ServiceState, health: str | None, now: float) -> Look:
+    """One look at the service; ``health`` is the health command's complaint, None where it has none.
+
+    Any automatic restart counts: systemd's counter is zero after a restart by hand, and after a boot.
+    """
+    if state.restarts > 0:
+        return Look(soak, over=True, unwell=f"systemd restarted it {state.restarts} times; {state.words}".rstrip("; "))
+    if state.failed:
+        return Look(soak, over=True, unwell=state.words or "the unit has failed")
+    complaint = _complaint(soak, state, health)
+    if complaint is not None:
+        starting = soak.good_since is None and now - soak.began < STARTING_SECONDS
+        return Look(soak, over=not starting, unwell=None if starting else complaint)
+    if soak.good_since is None or soak.pid != state.main_pid:  # a person's restart begins the soak anew
+        soak = replace(soak, good_since=now, pid=state.main_pid)
+    left = soak.length - (now - (soak.good_since if soak.good_since is not None else now))
+    if left <= 0:
+        return Look(soak, over=True)
+    pause = min(_LONGEST_PAUSE, max(_SOON, soak.length / _LOOKS))
+    return Look(soak, over=False, again_in=min(left, pause))
+
+
+def _complaint(soak: Soak, state: ServiceState, health: str | None) -> str | None:
+    if not state.active:
+        return state.words or "the unit is not active"
+    if state.release != soak.version:
+        return f"the running process is of release {state.release or 'unknown'}, not {soak.version}"
+    return health

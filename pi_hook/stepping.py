@@ -1,0 +1,76 @@
+"""The one step that may be at work: started or joined, waited for without polling, told when it ends."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from typing import TYPE_CHECKING
+
+from pi_hook.ports import Problem, StepResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pi_hook.loop import Loop
+    from pi_hook.ports import RunningStep, Step, StepRequest, StepRunner
+
+_log = logging.getLogger(__name__)
+
+
+class Stepping:
+    """``ended`` is told the result, whatever it is; ``gone`` that a step to join is not at work."""
+
+    def __init__(
+        self, loop: Loop, steps: StepRunner, ended: Callable[[StepResult], None], gone: Callable[[], None]
+    ) -> None:
+        self._loop, self._steps, self._ended, self._gone = loop, steps, ended, gone
+        self._running: RunningStep | None = None
+
+    def begin(self, step: Step, request: StepRequest) -> None:
+        """Start a step; one that is still at work for an earlier update is waited for, and its end told instead."""
+        if self._running is not None:
+            return
+        try:
+            running = self._steps.start(step, request)
+        except OSError as error:
+            self._ended(StepResult(step, request.version, problem_of(error), f"the {step} cannot be started: {error}"))
+        else:
+            self._attach(running)
+
+    def join(self, step: Step, request: StepRequest) -> None:
+        """Join a step that an earlier run of the daemon started."""
+        try:
+            running = self._steps.join(step, request)
+        except OSError as error:
+            _log.warning("the %s cannot be joined: %s", step, error)
+            running = None
+        if running is None:
+            self._gone()
+        else:
+            self._attach(running)
+
+    def close(self) -> None:
+        """Let go; the step's unit goes on and is joined at the next start."""
+        if self._running is not None:
+            running, self._running = self._running, None
+            self._loop.remove_reader(running.fileno())
+            running.close()
+
+    def _attach(self, running: RunningStep) -> None:
+        self._running = running
+        self._loop.add_reader(running.fileno(), self._readable)
+
+    def _readable(self) -> None:
+        if self._running is None:
+            return
+        result = self._running.result()
+        self.close()
+        if result.problem is not None:
+            _log.warning("%s of %s: %s: %s", result.step, result.version, result.problem, result.message)
+        self._ended(result)
+
+
+def problem_of(error: Exception) -> Problem:
+    """What an error of the system means for a step."""
+    number = error.errno if isinstance(error, OSError) else None
+    return {errno.ENOSPC: Problem.DISK_FULL, errno.EROFS: Problem.READ_ONLY_ROOT}.get(number or 0, Problem.INTERRUPTED)
