@@ -144,9 +144,9 @@ class Aptly:
         with self._talking(f"deleting repository {name}"):
             self._repos.delete(name, force=True)
 
-    def packages(self, repository: str, names: Sequence[str]) -> list[Listed]:
-        """The packages of these names in a local repository, every version and architecture."""
-        query = " | ".join(f"Name (= {name})" for name in names)
+    def packages(self, repository: str, names: Sequence[str] | None = None) -> list[Listed]:
+        """The packages of these names (None: all) in a local repository, every version and architecture."""
+        query = None if names is None else " | ".join(f"Name (= {name})" for name in dict.fromkeys(names))
         with self._talking(f"listing packages in {repository}"):
             found = self._repos.search_packages(repository, query=query, detailed=True)
         return [

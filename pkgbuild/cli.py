@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import traceback
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +32,14 @@ def _errors(*, as_json: bool = False) -> Iterator[None]:
         yield
     except PkgbuildError as error:
         failed = error
-    except OSError as error:
-        if not is_disk_full(error):
-            raise
-        failed = disk_full(f"this machine ({error.filename or 'state folder'})")
+    except Exception as error:  # noqa: BLE001 - the outermost place: nothing above could say it better
+        if isinstance(error, OSError) and is_disk_full(error):
+            failed = disk_full(f"this machine ({error.filename or 'state folder'})")
+        else:
+            traceback.print_exc()
+            failed = PkgbuildError(
+                Kind.INTERNAL, f"This is a defect of pkgbuild ({error!r}): please report the lines above."
+            )
     else:
         return
     if as_json:
@@ -155,8 +160,8 @@ def keys_init(*, state: Path) -> None:
 
 @keys_group.command("package")
 @click.option("--version", default="1", show_default=True, help="Raise it whenever the keys change.")
-@click.option("--out", default=".", type=click.Path(path_type=Path), help="Folder for the .deb.")
-def keys_package(*, version: str, out: Path) -> None:
+@click.option("--output", default=".", type=click.Path(path_type=Path), help="Folder for the .deb.")
+def keys_package(*, version: str, output: Path) -> None:
     """Build pi-ota-keyring_VERSION_all.deb, which makes a device trust both keys."""
     with _errors():
         settings = config.load(config.settings_path())
@@ -168,15 +173,15 @@ def keys_package(*, version: str, out: Path) -> None:
         archive = keys.find(
             settings.resolve(files.archive.gnupghome or str(archive_home)), files.archive.key, whose="archive"
         )
-        print(keyring.build(builder, archive, version, out).path)
+        print(keyring.build(builder, archive, version, output).path)
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--channel", help="Instead of the settings' default channel.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(*, name: str, channel: str | None, as_json: bool) -> None:
-    """Show which versions of the assistant NAME are published."""
+def show(*, name: str | None, channel: str | None, as_json: bool) -> None:
+    """Show what is published: the versions of the assistant NAME, or of all assistants."""
     with _errors(as_json=as_json):
         settings = config.load(config.settings_path())
         chosen = config.channel_name(channel or settings.file.default_channel)
@@ -184,22 +189,34 @@ def show(*, name: str, channel: str | None, as_json: bool) -> None:
         if as_json:
             print(json.dumps(rows, indent=1))
         for row in [] if as_json else rows:
-            print(f"{row['version']:<20} {row['debian']}/{row['architecture']:<8} {human_size(row['size'])}")
+            print(
+                f"{row['name']:<24} {row['version']:<16} {row['debian']}/{row['architecture']:<8} {human_size(row['size'])}"
+            )
 
 
-def _published(settings: config.Settings, name: str, channel: str) -> list[dict[str, Any]]:
+def _published(settings: config.Settings, name: str | None, channel: str) -> list[dict[str, Any]]:
     files = settings.file
     with closing(
         Aptly(files.aptly.url, timeout_seconds=files.aptly.timeout_seconds, archive_key=files.archive.key)
     ) as aptly:
         have = aptly.repositories()
         rows = [
-            {"debian": debian, "version": p.version, "architecture": p.architecture, "size": p.size, "sha256": p.sha256}
+            {
+                "name": p.package,
+                "debian": debian,
+                "version": p.version,
+                "architecture": p.architecture,
+                "size": p.size,
+                "sha256": p.sha256,
+            }
             for debian in sorted({target.debian for target in settings.targets})
             if (repository := repository_name(debian, channel)) in have
-            for p in aptly.packages(repository, [name])
+            for p in aptly.packages(repository, [name] if name else None)
+            if not versions.is_layer(p.package)
         ]
-    return sorted(rows, key=lambda row: (versions.order(str(row["version"])), str(row["architecture"])))
+    return sorted(
+        rows, key=lambda row: (str(row["name"]), versions.order(str(row["version"])), str(row["architecture"]))
+    )
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def stage_service(
 
 
 def copy_application(payload: Payload, kind: Application, folder: Path) -> None:
-    """Copy the payload's own code. Raises ``BAD_INPUT`` for what cannot be released: sockets, links that lead outside."""
+    """Copy the payload's own code. Raises ``BAD_INPUT`` for sockets and for links that lead out of it."""
     root = payload.folder.resolve()
     left_out = _NEVER_RELEASED | set(kind.exclude)
 

@@ -1,7 +1,7 @@
 """What a builder wants to release: ``release.toml`` of a payload folder, validated.
 
-A new kind of payload is one more ``Table`` with a ``kind`` of its own in ``AnyPayload``, and its way to fill the app layer
-in ``pkgbuild.layers``.
+A new kind of payload is one more ``Table`` with a ``kind`` of its own in ``AnyPayload``, and its way to fill the app
+layer in ``pkgbuild.layers``.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ def run(
 ) -> str:
     """Run a program to its end and return its standard output.
 
-    ``doing`` completes "… while DOING" in the error, ``env`` is added to ours. Raises ``ToolError`` of ``kind`` where the
-    program fails, ``PkgbuildError`` where it is missing, takes longer than ``timeout_seconds`` or finds a disk full.
+    ``doing`` completes "… while DOING" in the error, ``env`` is added to ours. Raises ``ToolError`` of ``kind`` where
+    the program fails, ``PkgbuildError`` where it is missing, takes over ``timeout_seconds`` or finds a disk full.
     """
     words = [str(word) for word in argv]
     program = words[0].rsplit("/", 1)[-1]

@@ -1,8 +1,8 @@
 """Putting a release into the published repository, whole or not at all.
 
-For each Debian release a local repository ``pi-ota-DEBIAN-CHANNEL`` is snapshotted and published under the prefix DEBIAN
-as distribution CHANNEL. Every step that changes something leaves behind how to take it back; a failure at any step, the
-announcement included, takes back all of them in reverse order.
+For each Debian release a local repository ``pi-ota-DEBIAN-CHANNEL`` is snapshotted and published under the prefix
+DEBIAN as distribution CHANNEL. Every step that changes something leaves behind how to take it back; a failure at any
+step, the announcement included, takes back all of them in reverse order.
 """
 
 from __future__ import annotations

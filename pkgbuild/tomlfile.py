@@ -50,8 +50,7 @@ def parse(model: type[T], data: dict[str, Any], where: str) -> T:
 
 def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
     loc = detail["loc"]
-    tags = {part for part in loc if isinstance(part, str) and _is_tag(model, loc, part)}
-    key = ".".join(str(part) for part in loc if part not in tags) or "the file"
+    key = ".".join(str(part) for index, part in enumerate(loc) if not _is_tag(model, loc[:index], part)) or "the file"
     if detail["type"] == "extra_forbidden":
         names = sorted(_names_at(model, loc))
         close = difflib.get_close_matches(str(loc[-1]), names, n=1, cutoff=0.5)
@@ -93,6 +92,8 @@ def _names_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> set[str]:
     return {name for candidate in _descend(model, loc[:-1]) for name in candidate.model_fields}
 
 
-def _is_tag(model: type[BaseModel], loc: tuple[int | str, ...], part: str) -> bool:
-    index = loc.index(part)
-    return index > 0 and any(part in _kind_of(candidate) for candidate in _descend(model, loc[:index]))
+def _is_tag(model: type[BaseModel], before: tuple[int | str, ...], part: int | str) -> bool:
+    """Whether pydantic put the name of a union's member into the location; it is no key of the file."""
+    if not before or (len(before) > 1 and _is_tag(model, before[:-1], before[-1])):
+        return False
+    return any(part in _kind_of(candidate) for candidate in _descend(model, before))

@@ -90,6 +90,11 @@ def highest(versions: Iterable[str]) -> str | None:
     return max(versions, key=order, default=None)
 
 
+def is_layer(package: str) -> bool:
+    """Whether a package is a layer of some release, not an assistant itself."""
+    return _RESERVED.search(package) is not None
+
+
 def check_higher(name: str, version: str, published: Iterable[str], channel: str) -> None:
     """Raise ``VERSION_NOT_HIGHER`` unless ``version`` is above everything ``published`` on the channel."""
     top = highest(published)

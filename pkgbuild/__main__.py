@@ -1,0 +1,5 @@
+"""``python -m pkgbuild``, from a checkout."""
+
+from pkgbuild.cli import main
+
+main(prog_name="pkgbuild")
