@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-CRASH = "\n[environment]\n"
+SWITCH = "SAMPLE_ASSISTANT_CRASH"
 
 
 def crashing_copy(payload: Path, folder: Path) -> Path:
@@ -14,7 +14,7 @@ def crashing_copy(payload: Path, folder: Path) -> Path:
     shutil.copytree(payload, folder, ignore=shutil.ignore_patterns("__pycache__"))
     settings = folder / "release.toml"
     text = settings.read_text(encoding="utf-8")
-    if CRASH not in text:
-        raise ValueError(f"{settings} has no [environment] to put the switch in")
-    settings.write_text(text.replace(CRASH, f'{CRASH}SAMPLE_ASSISTANT_CRASH = "1"\n'), encoding="utf-8")
+    if f'{SWITCH} = "0"' not in text:
+        raise ValueError(f"{settings} does not set {SWITCH}, the switch that makes the payload crash")
+    settings.write_text(text.replace(f'{SWITCH} = "0"', f'{SWITCH} = "1"'), encoding="utf-8")
     return folder

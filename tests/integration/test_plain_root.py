@@ -88,8 +88,8 @@ def device(stack: Stack) -> str:
 def root(stack: Stack, device: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlainRoot]:
     path = tmp_path_factory.mktemp("root")
     run(["tar", "--extract", "--file", base_archive(PROJECT / ".cache", print), "--directory", path])
-    keyring = path / "usr/share/keyrings/pi-ota-archive-keyring.gpg"
-    stack.pkgbuild("keys", "export-archive", "--output", str(keyring))
+    keyring = stack.pkgbuild("keys", "package", "--output", str(path.parent)).strip()
+    run(["dpkg-deb", "--extract", keyring, path])
     for source in (path / "etc/apt").glob("sources.list*/*"):
         source.unlink()
     (path / "etc/apt/sources.list").unlink(missing_ok=True)
