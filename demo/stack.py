@@ -49,7 +49,7 @@ class Stack:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self._heartbeat_seconds = heartbeat_seconds
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
     def settings(self) -> Path:
@@ -70,10 +70,10 @@ class Stack:
 
     def stop(self) -> None:
         """End both services, each by its own pid, and wait for them."""
-        for process in reversed(self._processes):
+        for process in reversed(self._processes.values()):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for process in self._processes:
+        for process in self._processes.values():
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -84,7 +84,7 @@ class Stack:
     @property
     def pids(self) -> Mapping[str, int]:
         """Process ids of what runs, for a person who wants to end it."""
-        return {Path(str(process.args[-1])).name: process.pid for process in self._processes}  # type: ignore[index]
+        return {name: process.pid for name, process in self._processes.items()}
 
     def release(self, *words: str) -> Iterator[str]:
         """Run ``pkgbuild release WORDS`` and yield its lines as they come. Raises ``CommandError`` where it fails."""
@@ -144,7 +144,7 @@ class Stack:
             key_file.touch(mode=0o600)
             key_file.write_text(json.loads(made)["api_key"])
         key = secrets / "builder_key"
-        words = ["--state", self.state, "--server-url", self.url, "--api-key-file", key]
+        words: list[str | Path] = ["--state", self.state, "--server-url", self.url, "--api-key-file", key]
         run([sys.executable, "-m", "pkgbuild", "init", *words], cwd=PROJECT)
 
     def _repo_server(self, *words: str | Path) -> str:
@@ -169,12 +169,12 @@ class Stack:
                 stderr=log,
                 start_new_session=True,
             )
-        self._processes.append(process)
+        self._processes[name] = process
 
     def _wait_for(self, name: str, answers: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not answers():
-            ended = any(process.poll() is not None for process in self._processes)
+            ended = any(process.poll() is not None for process in self._processes.values())
             if ended or time.monotonic() > deadline:
                 self.stop()
                 tail = "\n".join(self.log(name).splitlines()[-15:])
