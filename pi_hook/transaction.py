@@ -137,8 +137,9 @@ class Transaction:
 
     def prepare(self, fetcher: apt_pkg.Acquire) -> None:
         """Queue the .debs that the cache does not hold yet. Raises ``StepError`` where one has no address."""
-        manager = apt_pkg.PackageManager(self.depcache)
+        # Kept as long as we live: the fetcher's items write into it, and python-apt does not hold it for them (a crash).
+        self._manager = apt_pkg.PackageManager(self.depcache)
         try:
-            manager.get_archives(fetcher, self._session.sources, self._session.records)
+            self._manager.get_archives(fetcher, self._session.sources, self._session.records)
         except SystemError as error:
             raise StepError(Problem.NOT_PUBLISHED, f"a package of the release has no address: {error}") from error

@@ -65,7 +65,10 @@ def _os_problem(error: OSError) -> Problem:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``worker STEP`` or ``worker recover``: exit status 0 when a result was left (good or bad), 1 when there was no request, 2 on misuse."""
+    """``worker STEP`` or ``worker recover``.
+
+    Exit status 0 when a result was left (good or bad), 1 when there was no request to work on, 2 on misuse.
+    """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given == ["recover"]:

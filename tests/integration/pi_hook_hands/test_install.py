@@ -1,0 +1,257 @@
+"""DOWNLOAD and INSTALL: exactly the granted version, checked byte for byte, and believed only by dpkg."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pi_hook.ports import Problem, Step
+from tests.support.apt_repo import NAME, build_deb
+
+if TYPE_CHECKING:
+    from tests.support.apt_repo import Repo, RepoServer
+    from tests.support.apt_root import AptRoot
+
+
+@pytest.fixture
+def installed(device: AptRoot, repo: Repo) -> AptRoot:
+    """1.0.0 installed the agent's way."""
+    repo.release("1.0.0")
+    repo.publish()
+    assert device.step(Step.REFRESH, "1.0.0").problem is None
+    assert device.step(Step.DOWNLOAD, "1.0.0").problem is None
+    assert device.step(Step.INSTALL, "1.0.0").problem is None
+    return device
+
+
+def offer(device: AptRoot, repo: Repo, version: str) -> None:
+    repo.publish()
+    assert device.step(Step.REFRESH, version).problem is None
+
+
+def layers(device: AptRoot) -> set[str]:
+    listed = device.run("dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\n", f"{NAME}*").stdout
+    return {line.split()[1] for line in listed.splitlines() if line.startswith("ii")}
+
+
+def test_first_installation_brings_name_and_layers(installed: AptRoot) -> None:
+    assert layers(installed) == {NAME, f"{NAME}-app-1.0.0", f"{NAME}-deps-0123456789ab"}
+    assert (installed.upper / f"var/lib/{NAME}/current").readlink() == Path(f"/usr/lib/{NAME}/releases/1.0.0")
+
+
+def test_an_upgrade_through_unattended_upgrades_keeps_the_old_layers(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0", deps="ba9876543210")
+    offer(installed, repo, "1.1.0")
+    assert installed.step(Step.DOWNLOAD, "1.1.0").problem is None
+    result = installed.step(Step.INSTALL, "1.1.0")
+    assert (result.problem, result.bytes_fetched) == (None, 0)
+    assert installed.version(NAME) == "1.1.0"
+    assert {f"{NAME}-app-1.0.0", f"{NAME}-app-1.1.0", f"{NAME}-deps-ba9876543210"} < layers(installed)
+    # It was unattended-upgrades that did it, and nobody flipped `current`.
+    log = (installed.path / "var/log/unattended-upgrades/unattended-upgrades.log").read_text()
+    assert f"Packages that will be upgraded: {NAME}" in log
+    assert (installed.upper / f"var/lib/{NAME}/current").readlink().name == "1.0.0"
+
+
+def test_a_newer_version_that_was_not_granted_is_not_taken(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0")
+    repo.release("1.2.0")
+    offer(installed, repo, "1.1.0")
+    assert installed.step(Step.INSTALL, "1.1.0").problem is None
+    assert installed.version(NAME) == "1.1.0"
+    assert f"{NAME}-app-1.2.0" not in layers(installed)
+
+
+def test_a_plain_unattended_upgrade_leaves_the_assistant_alone(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0")
+    offer(installed, repo, "1.1.0")
+    # Even where a person allowed our origin there.
+    allow = 'Unattended-Upgrade::Origins-Pattern { "origin=pi-ota"; };\n'
+    (installed.path / "etc/apt/apt.conf.d/99-allow").write_text(allow)
+    said = installed.run("unattended-upgrade", "--verbose", "--debug").stdout
+    assert installed.version(NAME) == "1.0.0"
+    assert "requires app-restart" in said
+
+
+def test_downloads_only_what_is_new_and_counts_truly(installed: AptRoot, repo: Repo, server: RepoServer) -> None:
+    repo.release("1.1.0")
+    offer(installed, repo, "1.1.0")
+    server.body_bytes = 0
+    result = installed.step(Step.DOWNLOAD, "1.1.0")
+    assert result.bytes_fetched == server.body_bytes > 0
+    fetched = [path for path in server.requests if path.endswith(".deb") and "1.1.0" in path]
+    assert len(fetched) == 2
+    assert sum("deps" in path for path in server.requests) == 1  # once, with 1.0.0
+    server.body_bytes = 0
+    again = installed.step(Step.DOWNLOAD, "1.1.0")
+    assert (again.problem, again.bytes_fetched, server.body_bytes) == (None, 0, 0)
+
+
+def test_a_damaged_cached_file_is_fetched_again(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0")
+    offer(installed, repo, "1.1.0")
+    installed.step(Step.DOWNLOAD, "1.1.0")
+    cached = next(installed.path.glob(f"var/lib/pi-hook/archives/{NAME}-app-1.1.0_*.deb"))
+    good = cached.read_bytes()
+    cached.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))  # the same size: apt itself would take it
+    assert installed.step(Step.INSTALL, "1.1.0").problem is None
+    assert cached.read_bytes() == good
+
+
+@pytest.mark.parametrize("which", [NAME, f"{NAME}-app-1.1.0", f"{NAME}-deps-ba9876543210"])
+def test_one_changed_byte_on_the_server_installs_nothing(installed: AptRoot, repo: Repo, which: str) -> None:
+    repo.release("1.1.0", deps="ba9876543210")
+    offer(installed, repo, "1.1.0")
+    deb = next(deb for deb in repo.debs if deb.name.startswith(f"{which}_") and "1.0.0" not in deb.name)
+    body = bytearray(deb.read_bytes())
+    body[len(body) // 2] ^= 1
+    deb.write_bytes(body)
+    before = layers(installed)
+    result = installed.step(Step.DOWNLOAD, "1.1.0")
+    assert result.problem is Problem.UNTRUSTED, result.message
+    assert installed.step(Step.INSTALL, "1.1.0").problem is Problem.UNTRUSTED
+    assert layers(installed) == before
+    assert installed.version(NAME) == "1.0.0"
+
+
+@pytest.mark.parametrize("how", ["unsigned", "tampered"])
+def test_a_stolen_repository_host_installs_nothing(installed: AptRoot, repo: Repo, how: str) -> None:
+    """The archive key's owner publishes what the builder did not sign: apt is content, debsig-verify is not."""
+    if how == "unsigned":
+        repo.release("1.1.0", sign=False)
+    else:
+        repo.release("1.1.0")
+        deb = next(deb for deb in repo.debs if deb.name.startswith(f"{NAME}-app-1.1.0"))
+        body = deb.read_bytes()
+        at = body.index(b"data.tar.gz") + 200
+        deb.write_bytes(body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :])
+    offer(installed, repo, "1.1.0")
+    result = installed.step(Step.DOWNLOAD, "1.1.0")
+    assert result.problem is Problem.UNTRUSTED, result.message
+    assert "builder signature" in result.message
+    assert f"{NAME}-app-1.1.0" not in layers(installed)
+
+
+def test_the_hook_refuses_under_unattended_upgrades_too(installed: AptRoot, repo: Repo) -> None:
+    """The check at download time left out: apt's own hook stands behind it."""
+    repo.release("1.1.0", sign=False)
+    offer(installed, repo, "1.1.0")
+    steps = installed.path / "usr/lib/pi-hook/pi_hook/steps.py"
+    steps.write_text(steps.read_text().replace("if ours and (why :=", "if False and (why :="))
+    result = installed.step(Step.INSTALL, "1.1.0")
+    assert result.problem is Problem.UNTRUSTED, result.message
+    assert "carries no builder signature" in result.message
+    assert installed.run("dpkg", "--audit").stdout == ""
+    assert installed.version(NAME) == "1.0.0"
+
+
+def test_without_builder_keys_the_agents_own_run_refuses(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0")
+    offer(installed, repo, "1.1.0")
+    for policy in installed.path.glob("etc/debsig/policies/*/pi-ota.pol"):
+        policy.unlink()
+    result = installed.step(Step.INSTALL, "1.1.0")
+    assert result.problem is Problem.UNTRUSTED
+    assert "pi-ota-keyring" in result.message
+
+
+def test_a_persons_own_apt_run_is_checked_where_keys_are_installed(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0", sign=False)
+    offer(installed, repo, "1.1.0")
+    said = installed.run("apt-get", "install", "--yes", NAME, check=False)
+    assert said.returncode != 0
+    assert "carries no builder signature" in said.stdout
+    for policy in installed.path.glob("etc/debsig/policies/*/pi-ota.pol"):
+        policy.unlink()
+    installed.run("apt-get", "install", "--yes", NAME)
+    assert installed.version(NAME) == "1.1.0"
+
+
+def test_a_hook_left_behind_by_a_removed_agent_does_not_stop_apt(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0")
+    offer(installed, repo, "1.1.0")
+    installed.run("dpkg", "--remove", "pi-hook")
+    assert (installed.path / "etc/apt/apt.conf.d/51pi-ota-verify").exists()
+    installed.run("apt-get", "install", "--yes", NAME)
+    assert installed.version(NAME) == "1.1.0"
+
+
+@pytest.mark.parametrize("origin", ["pi-ota", "Debian"])
+def test_the_repository_cannot_replace_a_system_package(device: AptRoot, repo: Repo, origin: str) -> None:
+    repo.release("1.0.0")
+    work = repo.folder / "work"
+    repo.add(build_deb(work, "hostname", "99", {"/usr/share/evil": "x"}, "Essential: yes\n"))
+    repo.origin = origin
+    repo.publish()
+    device.run("apt-get", "update", "-o", "Dir::Cache::pkgcache=")
+    policy = device.run("apt-cache", "policy", "hostname").stdout
+    assert "Candidate: 99" not in policy
+    assert " 99 -1" in " ".join(policy.split())
+
+
+def test_an_unmet_dependency_is_named(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0", depends="libunobtainable2 (>= 2)")
+    offer(installed, repo, "1.1.0")
+    result = installed.step(Step.DOWNLOAD, "1.1.0")
+    assert result.problem is Problem.DEPENDENCY_BLOCKED
+    assert f"{NAME} needs libunobtainable2 (>= 2)" in result.message
+    assert installed.step(Step.INSTALL, "1.1.0").problem is Problem.DEPENDENCY_BLOCKED
+
+
+def test_a_held_package_is_left_alone(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0")
+    offer(installed, repo, "1.1.0")
+    installed.run("apt-mark", "hold", NAME)
+    result = installed.step(Step.INSTALL, "1.1.0")
+    assert result.problem is Problem.DEPENDENCY_BLOCKED
+    assert "apt-mark" in result.message
+    assert installed.version(NAME) == "1.0.0"
+
+
+def test_a_locked_dpkg_is_said(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0")
+    offer(installed, repo, "1.1.0")
+    with (installed.path / "var/lib/dpkg/lock-frontend").open("r+") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        result = installed.step(Step.INSTALL, "1.1.0")
+    assert result.problem is Problem.APT_LOCKED, result.message
+    assert installed.version(NAME) == "1.0.0"
+
+
+def test_a_failing_maintainer_script_is_dpkg_failed_with_its_words(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0", postinst="echo the disk is made of cheese >&2; exit 7")
+    offer(installed, repo, "1.1.0")
+    result = installed.step(Step.INSTALL, "1.1.0")
+    assert result.problem is Problem.DPKG_FAILED, result.message
+    assert "half-configured" in result.message
+    assert "exit status 7" in result.message
+
+
+def test_a_full_disk_is_said_before_anything_is_fetched(installed: AptRoot, repo: Repo, server: RepoServer) -> None:
+    repo.release("1.1.0")
+    offer(installed, repo, "1.1.0")
+    conditions = installed.path / "usr/lib/pi-hook/pi_hook/conditions.py"
+    conditions.write_text(conditions.read_text().replace("64 * 1024 * 1024", "2**60"))
+    result = installed.step(Step.DOWNLOAD, "1.1.0")
+    assert result.problem is Problem.DISK_FULL
+    assert not any("1.1.0" in path for path in server.requests if path.endswith(".deb"))
+
+
+def test_an_older_version_than_installed_is_not_taken(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0")
+    offer(installed, repo, "1.1.0")
+    assert installed.step(Step.INSTALL, "1.1.0").problem is None
+    assert installed.step(Step.INSTALL, "1.0.0").problem is Problem.DEPENDENCY_BLOCKED
+    assert installed.version(NAME) == "1.1.0"
+
+
+def test_installing_again_what_is_installed_is_quick_and_changes_nothing(installed: AptRoot) -> None:
+    before = (installed.path / "var/lib/dpkg/status").read_bytes()
+    started = time.monotonic()
+    assert installed.step(Step.INSTALL, "1.0.0").problem is None
+    assert time.monotonic() - started < 10
+    assert (installed.path / "var/lib/dpkg/status").read_bytes() == before

@@ -1,0 +1,142 @@
+"""REFRESH: only our source, only signed words, and the right problem for each failure."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pi_hook.ports import Problem, Step
+
+if TYPE_CHECKING:
+    from tests.support.apt_repo import Repo, RepoServer
+    from tests.support.apt_root import AptRoot
+
+
+def test_finds_the_offered_version_with_its_signed_urgency(device: AptRoot, repo: Repo, server: RepoServer) -> None:
+    repo.release("1.0.0", "urgent")
+    repo.publish()
+    result = device.step(Step.REFRESH, "1.0.0", "urgent")
+    assert (result.problem, result.urgency) == (None, "urgent")
+    assert result.bytes_fetched == server.body_bytes > 0
+
+
+def test_a_second_refresh_fetches_almost_nothing(device: AptRoot, repo: Repo, server: RepoServer) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    device.step(Step.REFRESH, "1.0.0")
+    server.body_bytes = 0
+    result = device.step(Step.REFRESH, "1.0.0")
+    assert result.problem is None
+    assert result.bytes_fetched == server.body_bytes == 0
+
+
+def test_asks_no_other_source_and_keeps_its_lists(device: AptRoot, repo: Repo) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    other = device.path / "etc/apt/sources.list.d/other.list"
+    other.write_text("deb http://127.0.0.1:9/dead stable main\n")
+    kept = device.path / "var/lib/apt/lists/127.0.0.1:9_dead_dists_stable_InRelease"
+    kept.write_text("of another source")
+    assert device.step(Step.REFRESH, "1.0.0").problem is None
+    assert kept.read_text() == "of another source"
+
+
+def test_the_most_urgent_of_the_skipped_versions_counts(device: AptRoot, repo: Repo) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    device.step(Step.REFRESH, "1.0.0")
+    assert device.step(Step.INSTALL, "1.0.0").problem is None
+    repo.release("1.1.0", "urgent")
+    repo.release("1.2.0", "scheduled")
+    repo.publish()
+    assert device.step(Step.REFRESH, "1.2.0", "urgent").urgency == "urgent"
+    mismatch = device.step(Step.REFRESH, "1.2.0", "scheduled")
+    assert mismatch.problem is Problem.URGENCY_MISMATCH
+    assert "signed as urgent" in mismatch.message
+
+
+def test_a_version_that_is_not_in_the_lists(device: AptRoot, repo: Repo) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    result = device.step(Step.REFRESH, "9.9.9")
+    assert result.problem is Problem.NOT_PUBLISHED
+    assert "1.0.0" in result.message
+
+
+def test_another_archive_key_is_untrusted_and_nothing_is_taken_over(device: AptRoot, repo: Repo) -> None:
+    repo.release("1.0.0")
+    repo.publish(key=repo.keys.builder)
+    result = device.step(Step.REFRESH, "1.0.0")
+    assert result.problem is Problem.UNTRUSTED, result.message
+    assert not list(device.path.glob("var/lib/apt/lists/*Packages*"))
+
+
+@pytest.mark.parametrize("path", ["dists/stable/main/binary-amd64/Packages", "dists/stable/InRelease"])
+def test_one_changed_byte_is_untrusted(device: AptRoot, repo: Repo, path: str) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    for file in [repo.base / path, *([repo.base / f"{path}.gz"] if path.endswith("Packages") else [])]:
+        body = bytearray(file.read_bytes())
+        at = body.find(b"Origin") if path.endswith("InRelease") else len(body) // 2
+        body[at] ^= 1
+        file.write_bytes(body)
+    result = device.step(Step.REFRESH, "1.0.0")
+    assert result.problem is Problem.UNTRUSTED, result.message
+
+
+@pytest.mark.parametrize("status", [403, 401])
+def test_a_device_that_the_repository_refuses(device: AptRoot, repo: Repo, server: RepoServer, status: int) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    server.status = status
+    result = device.step(Step.REFRESH, "1.0.0")
+    assert result.problem is Problem.REFUSED, result.message
+
+
+def test_wrong_credentials_are_refused(device: AptRoot, repo: Repo) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    auth = device.path / "etc/apt/auth.conf.d/pi-ota.conf"
+    auth.write_text(auth.read_text().replace("device-token", "wrong-token"))
+    assert device.step(Step.REFRESH, "1.0.0").problem is Problem.REFUSED
+
+
+def test_a_server_error_is_unreachable(device: AptRoot, repo: Repo, server: RepoServer) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    server.status = 503
+    assert device.step(Step.REFRESH, "1.0.0").problem is Problem.UNREACHABLE
+
+
+def test_a_dead_server_is_unreachable_even_with_older_lists_there(
+    device: AptRoot, repo: Repo, server: RepoServer
+) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    assert device.step(Step.REFRESH, "1.0.0").problem is None
+    server.__exit__(None, None, None)
+    assert device.step(Step.REFRESH, "1.0.0").problem is Problem.UNREACHABLE
+
+
+def test_a_frozen_mirror_is_noticed(device: AptRoot, repo: Repo) -> None:
+    repo.release("1.0.0")
+    repo.publish(date=time.time() - 8 * 86_400)
+    result = device.step(Step.REFRESH, "1.0.0")
+    assert result.problem is Problem.NOT_PUBLISHED
+    assert "expired" in result.message
+
+
+def test_an_empty_channel_is_not_published(device: AptRoot) -> None:
+    assert device.step(Step.REFRESH, "1.0.0").problem is Problem.NOT_PUBLISHED
+
+
+def test_locked_lists_say_so(device: AptRoot, repo: Repo) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    device.step(Step.REFRESH, "1.0.0")
+    with (device.path / "var/lib/apt/lists/lock").open("r+") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        assert device.step(Step.REFRESH, "1.0.0").problem is Problem.APT_LOCKED

@@ -1,0 +1,169 @@
+"""Temporary Debian systems (chroots on an overlay) in which the real apt, dpkg and unattended-upgrades run.
+
+The base of each Debian release is made once with mmdebstrap and kept under ``.cache/apt-root``; a test works on an
+overlay of it and leaves nothing behind. Needs root; the first use needs the network.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pi_hook.files import Root
+from pi_hook.ports import Step, StepRequest, StepResult
+from pi_hook.step_files import Ticket, read_result, write_request
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CACHE = CHECKOUT / ".cache" / "apt-root"
+SUITES = ("bookworm", "trixie")
+
+
+def _depends() -> list[str]:
+    """What the package itself asks for, so that the base never knows more than a device does."""
+    control = (CHECKOUT / "debian/control").read_text(encoding="utf-8")
+    found = re.search(r"^Depends: (.*?)^Recommends:", control, re.MULTILINE | re.DOTALL)
+    assert found
+    names = [part.split("|")[-1].split("(")[0].strip() for part in found.group(1).split(",")]
+    return sorted("dbus" if name == "dbus-system-bus" else name for name in names if name and "$" not in name)
+
+
+def base(suite: str) -> Path:
+    """The folder of a suite's base system, made where it is missing."""
+    packages = _depends()
+    key = hashlib.sha256(" ".join([suite, *packages]).encode()).hexdigest()[:12]
+    folder = CACHE / f"{suite}-{key}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{suite}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():
+            return folder
+        for old in CACHE.glob(f"{suite}-*"):
+            shutil.rmtree(old, ignore_errors=True)
+        making = CACHE / f"{suite}-making"
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"]
+        command += ["--aptopt=APT::Install-Recommends false"]
+        command += [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("man", "doc", "locale")]
+        subprocess.run([*command, suite, str(making)], check=True, capture_output=True)
+        making.rename(folder)
+    return folder
+
+
+@dataclass
+class AptRoot:
+    """One temporary system; a context manager."""
+
+    lower: tuple[Path, ...]
+    work: Path
+    path: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.path = self.work / "root"
+
+    @property
+    def upper(self) -> Path:
+        return self.work / "upper"
+
+    @property
+    def root(self) -> Root:
+        return Root(self.path)
+
+    def __enter__(self) -> AptRoot:
+        for folder in ("upper", "overlay", "root"):
+            (self.work / folder).mkdir(parents=True)
+        lower = ":".join(map(str, self.lower))
+        options = f"lowerdir={lower},upperdir={self.upper},workdir={self.work / 'overlay'}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(self.path)], check=True)
+        subprocess.run(["mount", "-t", "proc", "proc", str(self.path / "proc")], check=True)
+        # Without a policy a package's scripts could start services of this machine.
+        policy = self.path / "usr/sbin/policy-rc.d"
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+        for name in ("null", "zero", "urandom"):
+            if not (node := self.path / "dev" / name).exists():
+                subprocess.run(
+                    ["mknod", "-m", "666", str(node), "c", "1", {"null": "3", "zero": "5"}.get(name, "9")], check=True
+                )
+        shutil.copy("/etc/resolv.conf", self.path / "etc/resolv.conf")
+        return self
+
+    def freeze(self) -> tuple[Path, ...]:
+        """End the system but keep what it became, as the lower layers of others."""
+        subprocess.run(["umount", "--recursive", str(self.path)], check=True)
+        return (self.upper, *self.lower)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        subprocess.run(["umount", "--recursive", str(self.path)], check=True)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def run(
+        self, *command: str, check: bool = True, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command inside; both streams together in ``stdout``."""
+        environment = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "DEBIAN_FRONTEND": "noninteractive",
+            **(env or {}),
+        }
+        done = subprocess.run(
+            ["chroot", str(self.path), *command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}")
+        return done
+
+    def step(self, step: Step, version: str, urgency: str = "scheduled", name: str = "sample-assistant") -> StepResult:
+        """Run a step as its unit would, and read what it left."""
+        ticket = Ticket(str(uuid.uuid4()), StepRequest(name, version, urgency))
+        write_request(self.root, step, ticket)
+        done = self.run("python3", "-m", "pi_hook.worker", step, env={"PYTHONPATH": "/usr/lib/pi-hook"}, check=False)
+        print(done.stdout)  # shown by pytest where the test fails
+        return read_result(self.root, step, ticket)
+
+    def recover(self) -> int:
+        """Run boot repair as its unit would."""
+        done = self.run(
+            "python3", "-m", "pi_hook.worker", "recover", env={"PYTHONPATH": "/usr/lib/pi-hook"}, check=False
+        )
+        print(done.stdout)
+        return done.returncode
+
+    def version(self, package: str) -> str | None:
+        """The version of a wholly installed package."""
+        done = self.run(
+            "dpkg-query", "-W", "-f", "${db:Status-Status} ${db:Status-Eflag} ${Version}", package, check=False
+        )
+        words = done.stdout.split()
+        return words[2] if words[:2] == ["installed", "ok"] else None
+
+    def copy_in(self, file: Path, to: str) -> str:
+        """Copy a file into the system; returns its path there."""
+        target = self.path / to.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+        return to
+
+
+def is_root() -> bool:
+    """Whether this process may make such systems."""
+    return os.geteuid() == 0
