@@ -7,7 +7,7 @@ from typing import TypeVar
 from flask import request
 from pydantic import ValidationError
 
-from repo_server.errors import BadRequestError, InvalidError, UnsupportedMediaTypeError
+from repo_server.errors import BadRequestError, InvalidError, TooLargeError, UnsupportedMediaTypeError
 from repo_server.wire import Body, Query
 
 HEARTBEAT_BYTES = 64 * 1024
@@ -22,13 +22,19 @@ def read(shape: type[_B], limit: int = BODY_BYTES) -> _B:
     """The request's JSON body as ``shape``; at most ``limit`` bytes are ever read, whatever the headers claim.
 
     Raises ``UnsupportedMediaTypeError``, ``BadRequestError`` (not JSON, not an object), ``InvalidError`` (names the
-    field) and werkzeug's ``RequestEntityTooLarge``.
+    field) and ``TooLargeError``.
     """
     if request.mimetype != "application/json":
         raise UnsupportedMediaTypeError("send the body as JSON, with the header Content-Type: application/json")
-    request.max_content_length = limit
+    if (request.content_length or 0) > limit:
+        raise TooLargeError(f"the body is larger than {limit} bytes; send less at once")
+    # A chunked body has no length. werkzeug cuts it off at its limit without a word, so one byte more is asked for.
+    request.max_content_length = limit + 1
+    data = request.get_data(cache=False)
+    if len(data) > limit:
+        raise TooLargeError(f"the body is larger than {limit} bytes; send less at once")
     try:
-        return shape.model_validate_json(request.get_data(cache=False))
+        return shape.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         if first["type"] == "json_invalid":

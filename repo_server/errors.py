@@ -91,6 +91,12 @@ class GoneError(ApiError):
     status = 410
 
 
+class TooLargeError(ApiError):
+    """The body has more bytes than this address takes."""
+
+    status = 413
+
+
 class UnsupportedMediaTypeError(ApiError):
     """The body is not declared as JSON."""
 

@@ -26,6 +26,7 @@ DEVICE_STATUSES = Literal[
     "refreshed", "downloading", "downloaded", "deferred", "installing", "activating", "restarting", "verifying",
     "succeeded", "rolled_back", "failed",
 ]  # fmt: skip
+ANY_STATUS = Literal[DEVICE_STATUSES, "granted"]
 _BIG = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
 
 
@@ -99,7 +100,7 @@ class UpdateReport(Body):
     """The update that the device is at."""
 
     id: Annotated[str, StringConstraints(pattern=UUID)]
-    status: DEVICE_STATUSES | Literal["granted"]
+    status: ANY_STATUS
 
 
 class Heartbeat(Body):
@@ -190,7 +191,7 @@ class DeviceQuery(PageQuery):
     channel: Channel | None = None
     version: Version | None = None
     online: bool | None = None
-    status: DEVICE_STATUSES | Literal["granted"] | None = None
+    status: ANY_STATUS | None = None
 
 
 class UpdateQuery(PageQuery):

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,6 @@ class RunningServer:
     log: Path
     secrets: dict[str, str]
     process: subprocess.Popen[bytes]
-    extra: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -86,10 +85,9 @@ class RunningServer:
             sent.setdefault("Content-Type", "application/json")
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            try:
+            # The server may have answered before it has read everything, and closed.
+            with suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, path, raw, sent)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the server has answered before it has read everything, and closed
             answer = connection.getresponse()
             return Reply(answer.status, dict(answer.getheaders()), answer.read())
         finally:
@@ -127,8 +125,8 @@ def running_server(
     secrets_file = folder / "secrets.json"
     if not state.exists():
         secrets_file.write_text(repo_server("init", "--state", state, "--json"))
-    command = [sys.executable, "-m", "repo_server", "serve", "--state", str(state), "--repository", str(repository),
-               "--host", "127.0.0.1", "--port", "0", "--threads", "4", "--heartbeat-seconds", str(heartbeat_seconds)]  # fmt: skip
+    command = [sys.executable, "-m", "repo_server", "serve", "--state", str(state), "--repository", str(repository)]
+    command += ["--host", "127.0.0.1", "--port", "0", "--threads", "4", "--heartbeat-seconds", str(heartbeat_seconds)]
     with log.open("wb") as stream:
         process = subprocess.Popen(command, cwd=ROOT, stderr=stream, stdout=stream, env={**os.environ, "TZ": "UTC"})
     try:

@@ -1,0 +1,113 @@
+"""Rules that hold for every device and every set of updates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repo_server.grant import DeviceFacts, Grant, Known, Nothing, UpdateFacts, UpdateState, Urgency, Withhold, grant
+from repo_server.lifecycle import FINAL, STARTED, Status
+from repo_server.versions import compare
+
+NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+EARLIER = NOW - timedelta(hours=5)
+VERSIONS = ["0.9", "1.0~rc1", "1.0", "1.0+fix1", "1.1", "1.10", "2.0"]
+
+versions = st.sampled_from(VERSIONS)
+update_lists = st.lists(
+    st.builds(
+        UpdateFacts,
+        id=st.just(""),
+        name=st.just("sample-assistant"),
+        version=versions,
+        urgency=st.sampled_from(Urgency),
+        state=st.sampled_from(UpdateState),
+        targets=st.sampled_from([frozenset({("trixie", "arm64")}), frozenset({("trixie", "amd64")})]),
+    ),
+    unique_by=lambda update: update.version,
+).map(lambda updates: [_with_id(update) for update in updates])
+known = st.builds(Known, st.sampled_from(Status), st.sampled_from([None, EARLIER]), st.sampled_from(Urgency))
+devices = st.builds(
+    DeviceFacts,
+    debian=st.just("trixie"),
+    architecture=st.just("arm64"),
+    installed=st.none() | versions,
+    active=st.none() | versions,
+    hold=st.none() | st.just("held"),
+    updates=st.dictionaries(versions, known),
+)
+
+
+def _with_id(update: UpdateFacts) -> UpdateFacts:
+    return UpdateFacts(update.version, update.name, update.version, update.urgency, update.state, update.targets)
+
+
+@given(devices, update_lists, st.randoms(use_true_random=False))
+def test_the_order_of_the_updates_does_not_matter(
+    device: DeviceFacts, updates: list[UpdateFacts], shuffle: object
+) -> None:
+    shuffled = updates[:]
+    shuffle.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis' Random
+    assert grant(device, shuffled, NOW) == grant(device, updates, NOW)
+
+
+@given(devices, update_lists)
+def test_no_device_is_ever_sent_below_what_it_has_installed(device: DeviceFacts, updates: list[UpdateFacts]) -> None:
+    decision = grant(device, updates, NOW)
+    if isinstance(decision, Grant | Withhold) and device.installed is not None:
+        assert compare(decision.update.version, device.installed) >= 0
+
+
+@given(devices, update_lists)
+def test_what_is_granted_was_built_for_the_device_and_has_no_outcome_yet(
+    device: DeviceFacts, updates: list[UpdateFacts]
+) -> None:
+    decision = grant(device, updates, NOW)
+    if isinstance(decision, Grant):
+        assert ("trixie", "arm64") in decision.update.targets
+        before = device.updates.get(decision.update.id)
+        assert before is None or before.status not in FINAL
+        assert decision.granted_at == (before.granted_at or NOW if before else NOW)
+
+
+@given(devices, update_lists)
+def test_only_a_device_that_has_started_gets_a_stopped_update_or_one_despite_its_hold(
+    device: DeviceFacts, updates: list[UpdateFacts]
+) -> None:
+    decision = grant(device, updates, NOW)
+    if isinstance(decision, Grant) and (device.hold or decision.update.state is not UpdateState.ACTIVE):
+        assert device.updates[decision.update.id].status in STARTED
+
+
+@given(devices, update_lists)
+def test_a_grant_once_kept_is_given_again_with_the_same_time(device: DeviceFacts, updates: list[UpdateFacts]) -> None:
+    first = grant(device, updates, NOW)
+    if not isinstance(first, Grant):
+        return
+    before = device.updates.get(first.update.id)
+    kept = Known(before.status if before else Status.GRANTED, first.granted_at, first.urgency)
+    later = DeviceFacts(
+        device.debian, device.architecture, device.installed, device.active, device.hold,
+        {**device.updates, first.update.id: kept},
+    )  # fmt: skip
+    assert grant(later, updates, NOW + timedelta(hours=1)) == first
+
+
+@given(devices, update_lists)
+def test_the_offered_urgency_is_never_weaker_than_the_updates_own(
+    device: DeviceFacts, updates: list[UpdateFacts]
+) -> None:
+    decision = grant(device, updates, NOW)
+    if (
+        isinstance(decision, Grant)
+        and decision.update.urgency is Urgency.URGENT
+        and decision.update.version != device.installed
+    ):
+        assert decision.urgency is Urgency.URGENT
+
+
+@given(devices)
+def test_without_updates_there_is_nothing(device: DeviceFacts) -> None:
+    assert grant(device, [], NOW) == Nothing()

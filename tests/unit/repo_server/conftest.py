@@ -1,0 +1,96 @@
+"""The application on a temporary database, with a clock that the test turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from repo_server.app import create_app
+from repo_server.config import Settings
+from repo_server.context import KEY
+from repo_server.db import Database
+from repo_server.roles import Role
+from repo_server.store import credentials
+from tests.support.fleet_bodies import DEVICE, TOKEN, announcement, heartbeat, registration, statuses
+
+
+@dataclass
+class Service:
+    """What the tests speak to."""
+
+    app: Flask
+    db: Database
+    settings: Settings
+    now: datetime = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+
+    def key(self, role: str) -> str:
+        tables = self.db.tables()
+        return self.db.write(lambda _: credentials.create_api_key(tables, f"test {role}", Role(role), "test", self.now))
+
+    def enrollment_token(self, uses: int | None = None, expires_in: timedelta | None = None) -> str:
+        tables = self.db.tables()
+        expires_at = self.now + expires_in if expires_in is not None else None
+        return self.db.write(
+            lambda _: credentials.create_enrollment_token(
+                tables, "test", "test", self.now, uses_allowed=uses, expires_at=expires_at
+            )
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        key: str | None = None,
+        token: str | None = None,
+        **more: Any,
+    ) -> TestResponse:
+        headers = dict(more.pop("headers", {}))
+        if key is not None:
+            headers["X-API-Key"] = key
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            more["json"] = body
+        return self.app.test_client().open(path, method=method, headers=headers, **more)
+
+    def register(self, **given: Any) -> None:
+        answer = self.request("POST", "/api/v1/devices/", registration(**given), token=self.enrollment_token())
+        assert answer.status_code == 201, answer.json
+
+    def beat(self, installed: str | None = "1.0.0", device: str = DEVICE, token: str = TOKEN, **given: Any) -> Any:
+        path = f"/api/v1/devices/{device}/heartbeat"
+        answer = self.request("POST", path, heartbeat(installed, **given), token=token)
+        assert answer.status_code == 200, answer.json
+        return answer.json
+
+    def announce(self, version: str = "1.1.0", **given: Any) -> str:
+        answer = self.request("POST", "/api/v1/updates/", announcement(version, **given), key=self.key("builder"))
+        assert answer.status_code == 201, answer.json
+        return str(answer.get_json()["id"])
+
+    def report(self, update: str, *each: dict[str, Any], device: str = DEVICE, token: str = TOKEN) -> TestResponse:
+        path = f"/api/v1/devices/{device}/updates/{update}/status"
+        return self.request("POST", path, statuses(*each), token=token)
+
+    def dump(self) -> list[str]:
+        return list(self.db.connection().iterdump())
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    settings = Settings(state_dir=tmp_path / "state", repository_dir=tmp_path / "public")
+    made: list[Service] = []
+    app = create_app(settings, lambda: made[0].now)
+    db = app.extensions[KEY].db
+    made.append(Service(app, db, settings))
+    yield made[0]
+    db.close()

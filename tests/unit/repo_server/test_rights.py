@@ -1,0 +1,112 @@
+"""Every endpoint for every kind of caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, TOKEN, announcement, heartbeat, status, statuses
+from tests.unit.repo_server.conftest import Service
+
+UPDATE = "0195e0c8-0000-7000-8000-00000000000f"
+V, O, B, A = "viewer", "operator", "builder", "admin"  # noqa: E741 - the table stays readable
+WATCH, STEER, EVERY = {V, O, A}, {O, A}, {V, O, B, A}
+
+KEYED: list[tuple[str, str, Any, set[str]]] = [
+    ("GET", "/api/v1/devices/", None, WATCH),
+    ("GET", f"/api/v1/devices/{DEVICE}", None, WATCH),
+    ("PATCH", f"/api/v1/devices/{DEVICE}", {"name": "x"}, STEER),
+    ("DELETE", f"/api/v1/devices/{DEVICE}", None, STEER),
+    ("GET", "/api/v1/updates/", None, WATCH),
+    ("GET", f"/api/v1/updates/{UPDATE}", None, WATCH),
+    ("GET", f"/api/v1/updates/{UPDATE}/devices", None, WATCH),
+    ("POST", "/api/v1/updates/", announcement(), {B, A}),
+    ("POST", f"/api/v1/updates/{UPDATE}/pause", None, STEER),
+    ("POST", f"/api/v1/updates/{UPDATE}/resume", None, STEER),
+    ("POST", f"/api/v1/updates/{UPDATE}/halt", None, STEER),
+    ("GET", "/api/v1/fleet", None, WATCH),
+    ("GET", "/repo/trixie/dists/stable/InRelease", None, EVERY),
+]
+
+
+@pytest.mark.parametrize("role", [V, O, B, A])
+@pytest.mark.parametrize(("method", "path", "body", "roles"), KEYED)
+def test_keys(service: Service, *, method: str, path: str, body: Any, roles: set[str], role: str) -> None:
+    answer = service.request(method, path, body, key=service.key(role))
+    if role in roles:
+        assert answer.status_code in {200, 201, 404}  # 404: allowed, and not there
+    else:
+        assert (answer.status_code, answer.get_json()["error"]["kind"]) == (403, "forbidden")
+        assert role in answer.get_json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "roles"), KEYED)
+def test_strangers_and_devices_without_a_key(
+    service: Service, method: str, path: str, body: Any, roles: set[str]
+) -> None:
+    service.register()
+    for sent in ({}, {"key": "pik_guessed"}, {"key": ""}, {"token": TOKEN}, {"token": service.enrollment_token()}):
+        answer = service.request(method, path, body, **sent)
+        assert (answer.status_code, answer.get_json()["error"]["kind"]) == (401, "unauthorized")
+        assert "WWW-Authenticate" in answer.headers
+
+
+OF_A_DEVICE: list[tuple[str, Any]] = [
+    (f"/api/v1/devices/{DEVICE}/heartbeat", heartbeat()),
+    (f"/api/v1/devices/{DEVICE}/updates/{UPDATE}/status", statuses(status(1, "refreshed"))),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), OF_A_DEVICE)
+def test_only_the_device_itself_speaks_for_itself(service: Service, path: str, body: Any) -> None:
+    service.register()
+    service.register(id=OTHER_DEVICE, token="other")
+    before = service.dump()
+    admin, enrollment = service.key("admin"), service.enrollment_token()
+    before = service.dump()
+    for sent in ({}, {"token": "wrong"}, {"token": "other"}, {"token": enrollment}, {"key": admin}):
+        answer = service.request("POST", path, body, **sent)
+        assert answer.status_code == 401
+    basic = service.request("POST", path, body, auth=(DEVICE, TOKEN))
+    assert basic.status_code == 401
+    assert service.dump() == before
+    assert service.request("POST", path, body, token=TOKEN).status_code in {200, 404}
+
+
+def test_an_unregistered_device_is_answered_as_a_wrong_token_is(service: Service) -> None:
+    service.register()
+    wrong = service.request("POST", OF_A_DEVICE[0][0], heartbeat(), token="wrong")
+    unknown = service.request("POST", OF_A_DEVICE[0][0].replace(DEVICE, OTHER_DEVICE), heartbeat(), token=TOKEN)
+    assert (wrong.status_code, wrong.json) == (unknown.status_code, unknown.json)
+
+
+def test_registration_takes_enrollment_tokens_only(service: Service) -> None:
+    service.register()
+    for sent in ({}, {"token": TOKEN}, {"key": service.key("admin")}, {"token": service.key("admin")}):
+        assert service.request("POST", "/api/v1/devices/", {}, **sent).status_code == 401
+
+
+@pytest.mark.parametrize("auth", [None, (DEVICE, "wrong"), (OTHER_DEVICE, TOKEN), ("", TOKEN), (DEVICE, "")])
+def test_the_repository_asks_strangers_for_basic_credentials(service: Service, auth: tuple[str, str] | None) -> None:
+    service.register()
+    answer = service.request("GET", "/repo/trixie/dists/stable/InRelease", auth=auth)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == 'Basic realm="pi-ota"'
+
+
+def test_the_repository_knows_its_devices(service: Service) -> None:
+    service.register()
+    assert service.request("GET", "/repo/trixie/dists/stable/InRelease", auth=(DEVICE, TOKEN)).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz"])
+def test_what_anyone_may_ask(service: Service, path: str) -> None:
+    assert service.request("GET", path).status_code == 200
+
+
+def test_secrets_are_stored_as_hashes_only(service: Service) -> None:
+    secrets = [service.key("admin"), service.enrollment_token()]
+    service.register()
+    dump = "\n".join(service.dump())
+    assert not [secret for secret in [*secrets, TOKEN] if secret in dump]
