@@ -54,7 +54,10 @@ _MARGIN = 0.05
 
 
 class Driver:
-    """The update at work. ``changed`` is called after every transition that wrote a status."""
+    """The update at work.
+
+    ``changed`` is called after every transition that wrote a status, ``decided`` with every answer of the gate.
+    """
 
     def __init__(
         self,
@@ -67,9 +70,10 @@ class Driver:
         backoff: Backoff,
         soak_seconds: float,
         changed: Callable[[], None],
+        decided: Callable[[Decision], None],
     ) -> None:
         self._loop, self._hands, self._ledger, self._clock = loop, hands, ledger, clock
-        self._gate, self._backoff, self._changed = gate, backoff, changed
+        self._gate, self._backoff, self._changed, self._decided = gate, backoff, changed, decided
         self._events: deque[Callable[[Device, Facts, datetime], Transition]] = deque()
         self._draining = False
         self._stepping = Stepping(loop, hands.steps, self._step_ended, self._step_gone)
@@ -107,13 +111,23 @@ class Driver:
 
         self._tell(event)
 
+    def unwelcome(self) -> None:
+        """The server does not want this device any more: nothing new is begun; what was activated is still proven."""
+        self._tell(lambda device, _facts, _now: machine.ungranted(device))
+
+    def decide(self, facts: Facts) -> Decision:
+        """What the gate says now."""
+        self.decision = self._gate.for_update(facts)
+        self._decided(self.decision)
+        return self.decision
+
     def look_again(self) -> None:
         """Something changed that the gate may care about (busy, hold, conditions)."""
         update = self._ledger.memory.device.update
         if update is not None and update.phase in {Phase.DOWNLOADED, Phase.INSTALLED} and not update.blocked:
             self._ask()
         else:
-            self.decision = self._gate.for_update(self.facts())
+            self.decide(self.facts())
 
     def close(self) -> None:
         """Let go of a step that is at work; its unit goes on and is joined at the next start."""
@@ -197,8 +211,7 @@ class Driver:
 
     def _ask(self) -> None:
         facts = self.facts()
-        decision = self._gate.for_update(facts)
-        self.decision = decision
+        decision = self.decide(facts)
         if self._ask_timer is not None:
             self._ask_timer.cancel()
         if decision.decision is Decided.DEFER:
@@ -225,7 +238,6 @@ class Driver:
         for timer in (self._ask_timer, self._retry_timer):
             if timer is not None:
                 timer.cancel()
-        self.decision = Decision(Decided.NOTHING)
 
     # Releases and the service
 

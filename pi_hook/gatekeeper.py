@@ -74,6 +74,10 @@ class Gatekeeper:
         held = self._ledger.memory.device.held
         return self._ask(urgency=Urgency.SCHEDULED, held=held, problems=facts.problems - {Reason.APT_LOCKED})
 
+    def idle(self) -> timedelta | None:
+        """Time without user activity; None where it is unknown."""
+        return self._activity.idle()
+
     def granted(self, offer: Offer, server_time: datetime) -> None:
         """An offer was heard: remember once for each boot how long it has been granted, by the server's own clock."""
         known = self._ledger.memory.granted

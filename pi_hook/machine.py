@@ -58,12 +58,20 @@ def heard(device: Device, answer: HeartbeatAnswer, facts: Facts) -> Transition:
     if update is None or update.phase not in REPLACEABLE:
         return Transition(device)
     if answer.withheld is None or answer.withheld.update_id != update.offer.update_id:
-        if update.phase is not Phase.INSTALLED:
-            return Transition(replace(device, update=None))
-        # It is on the disk and must not come alive without a grant; a newer offer replaces it.
-        gone = Withheld(update.offer.update_id, update.version, "WITHDRAWN")
-        device = replace(device, withheld=gone)
+        return ungranted(device)
     return Transition(device, effects=(AskGate(),))
+
+
+def ungranted(device: Device) -> Transition:
+    """The grant of the update at work is no more. One that has begun to be activated is seen through to its end."""
+    update = device.update
+    if update is None or update.phase not in REPLACEABLE:
+        return Transition(device)
+    if update.phase is not Phase.INSTALLED:
+        return Transition(replace(device, update=None))
+    # It is on the disk and must not come alive without a grant; a newer offer replaces it.
+    gone = Withheld(update.offer.update_id, update.version, "WITHDRAWN")
+    return Transition(replace(device, withheld=gone), effects=(AskGate(),))
 
 
 def step_ended(device: Device, result: StepResult, facts: Facts, now: datetime) -> Transition:

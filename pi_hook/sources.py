@@ -33,6 +33,7 @@ class EvdevSource:
     def open(self, note: Callable[[], None]) -> None:
         """Open the device; whatever it has to say before that is not known."""
         self._note = note
+        self.close()
         try:
             self._descriptor = os.open(self.name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
@@ -42,7 +43,7 @@ class EvdevSource:
 
     def poll(self) -> None:
         """Read all waiting events; a device that went away becomes degraded."""
-        while self._descriptor is not None:
+        while self._descriptor is not None and self.problem is None:
             try:
                 data = os.read(self._descriptor, _READ_EVENTS * _EVENT.size)
             except BlockingIOError:
@@ -68,7 +69,7 @@ class EvdevSource:
             self._descriptor = None
 
     def _degrade(self, problem: str) -> None:
-        self.close()
+        # The descriptor stays until the next `open`: closing one that a selector still knows confuses it.
         if problem != self.problem:
             _log.warning("%s", problem)
         self.problem = problem

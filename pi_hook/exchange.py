@@ -1,0 +1,233 @@
+"""The exchange with the server: register once, then statuses and a heartbeat, at the server's interval with jitter."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pi_hook import __version__
+from pi_hook.backoff import jittered
+from pi_hook.enroll import EnrollError, register
+from pi_hook.errors import RefusedError, ServerError
+from pi_hook.ports import AptSettings
+from pi_hook.update import Phase
+from pi_hook.wire import Gate, Heartbeat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pi_hook.backoff import Backoff
+    from pi_hook.client import Server
+    from pi_hook.clock import Timekeeper
+    from pi_hook.config import Settings
+    from pi_hook.driver import Driver
+    from pi_hook.gatekeeper import Gatekeeper
+    from pi_hook.hostinfo import Host
+    from pi_hook.identity import Identity
+    from pi_hook.loop import Loop, Timer
+    from pi_hook.ports import AptSource
+    from pi_hook.state import Ledger
+    from pi_hook.update import Update
+    from pi_hook.wire import HeartbeatAnswer, Status
+    from pi_hook.zone import NamedZone
+
+_log = logging.getLogger(__name__)
+_SOON = 1.0
+"""Seconds from a change to telling it, so that several changes travel together."""
+_UNWELCOME = 3600.0
+"""Seconds between questions after 401 or 403: an operator may put it right. After 410 there are none."""
+_GONE = 410
+_STATUS_OF_PHASE = {
+    Phase.GRANTED: "granted",
+    Phase.REFRESHING: "granted",
+    Phase.REFRESHED: "refreshed",
+    Phase.INSTALLED: "installing",
+    Phase.RETURNING: "verifying",
+    Phase.RECHECKING: "verifying",
+}
+
+
+class Exchange:
+    """Speaks with the server. ``enrolled`` is called once the device is registered."""
+
+    def __init__(
+        self,
+        *,
+        loop: Loop,
+        server: Server,
+        settings: Settings,
+        identity: Identity,
+        host: Host,
+        ledger: Ledger,
+        clock: Timekeeper,
+        gate: Gatekeeper,
+        driver: Driver,
+        apt_source: AptSource,
+        backoff: Backoff,
+        zone: Callable[[], NamedZone],
+        boot_id: str,
+        enrolled: Callable[[], None],
+    ) -> None:
+        self._loop, self._server, self._settings, self._identity = loop, server, settings, identity
+        self._host, self._ledger, self._clock, self._gate, self._driver = host, ledger, clock, gate, driver
+        self._apt_source, self._backoff, self._zone, self._boot_id = apt_source, backoff, zone, boot_id
+        self._enrolled = enrolled
+        self._interval = settings.heartbeat.total_seconds()
+        self._timer: Timer | None = None
+        self._failures = 0
+        self._in_exchange = False
+        self.problem: str | None = None
+        """Why the last exchange failed, for people."""
+
+    def begin(self) -> None:
+        """Start the exchanges. A registered device's apt source is written again: the settings may have changed."""
+        if self._ledger.memory.registered:
+            self._write_apt_source()
+        self._schedule(0)
+
+    def soon(self) -> None:
+        """Something is worth telling; after a failure the wait that is due stays."""
+        if self._failures == 0 and self._ledger.memory.stopped is None and not self._in_exchange:
+            self._schedule(_SOON)
+
+    def exchange(self) -> None:
+        """One exchange now, and the next one planned by what came of it."""
+        self._in_exchange = True
+        try:
+            self._exchange()
+        except RefusedError as error:
+            self._refused(error)
+        except (ServerError, EnrollError) as error:
+            self._failed(error)
+        else:
+            self._failures, self.problem = 0, None
+            self._schedule(_SOON if len(self._ledger.outbox) else jittered(self._interval, self._backoff.draw))
+        finally:
+            self._in_exchange = False
+
+    def _exchange(self) -> None:
+        if not self._ledger.memory.registered:
+            self._register()
+        self._flush()
+        answer = self._server.heartbeat(self._identity, self._heartbeat())
+        self._heard(answer)
+        self._flush()
+
+    def _register(self) -> None:
+        answer = register(self._server, self._settings, self._identity, self._host, self._zone().name)
+        _log.info("registered as %s (%s)", answer.id, answer.state)
+        self._ledger.remember(registered=True, channel=answer.channel, stopped=None)
+        self._write_apt_source()
+        self._enrolled()
+
+    def _heard(self, answer: HeartbeatAnswer) -> None:
+        self._clock.server_said(answer.server_time)
+        self._gate.contacted()
+        self._interval = answer.next_heartbeat_seconds
+        channel = answer.channel or self._ledger.memory.channel
+        moved = channel != self._ledger.memory.channel
+        self._ledger.remember(channel=channel, stopped=None)
+        if moved:
+            self._write_apt_source()
+        if answer.offer is not None and answer.offer.name != self._settings.assistant:
+            _log.warning("the server offers %s, which this device does not follow", answer.offer.name)
+            answer = replace(answer, offer=None)
+        if answer.offer is not None:
+            self._gate.granted(answer.offer, answer.server_time)
+        self._driver.heard(answer)
+
+    def _flush(self) -> None:
+        while batch := self._ledger.outbox.batch():
+            try:
+                self._report(batch)
+            except RefusedError as error:
+                if error.means_stop:
+                    raise
+                self._one_by_one(batch)
+
+    def _report(self, batch: list[Status]) -> None:
+        acknowledged = self._server.report(self._identity, batch)
+        if acknowledged < batch[-1].sequence:
+            raise ServerError("the server did not acknowledge a whole batch of statuses", kind="bad_answer")
+        self._ledger.outbox.acknowledge(batch, acknowledged)
+
+    def _one_by_one(self, batch: list[Status]) -> None:
+        """Find the statuses of a batch that the server will never take, and set them aside: the others go on."""
+        for status in batch:
+            try:
+                self._report([status])
+            except RefusedError as error:
+                if error.means_stop:
+                    raise
+                self._ledger.outbox.refuse(status, str(error))
+
+    def _failed(self, error: ServerError | EnrollError) -> None:
+        self._failures += 1
+        if str(error) != self.problem:
+            _log.warning("no exchange with the server: %s", error)
+        self.problem = str(error)
+        self._schedule(self._backoff.after(self._failures, getattr(error, "retry_after", None)))
+
+    def _refused(self, error: RefusedError) -> None:
+        if not error.means_stop:
+            self._failed(error)
+            return
+        self.problem = str(error)
+        if self._ledger.memory.stopped is None:
+            _log.error("the server refuses this device (%s): %s; nothing is installed", error.status, error)
+        self._ledger.remember(stopped=f"{error.kind}: {error}")
+        self._driver.unwelcome()
+        if error.status == _GONE:
+            self._apt_source.remove()
+        else:
+            self._schedule(jittered(_UNWELCOME, self._backoff.draw))
+
+    def _write_apt_source(self) -> None:
+        memory = self._ledger.memory
+        channel = memory.channel or self._settings.channel
+        settings = AptSettings(
+            self._settings.server_url,
+            self._host.debian,
+            channel,
+            self._settings.assistant,
+            self._identity.device_id,
+            self._identity.token,
+        )
+        try:
+            self._apt_source.write(settings)
+        except (OSError, ValueError) as error:
+            _log.error("the apt source cannot be written: %s", error)  # the sentence says it all
+
+    def _heartbeat(self) -> Heartbeat:
+        reading = self._clock.read()
+        facts = self._driver.facts()
+        decision = self._driver.decide(facts)
+        idle = self._gate.idle()
+        update = self._ledger.memory.device.update
+        return Heartbeat(
+            boot_id=self._boot_id,
+            sent_at=reading.wall.replace(microsecond=0),
+            clock_synchronised=reading.synchronised,
+            uptime_seconds=int(reading.monotonic),
+            agent_version=__version__,
+            timezone=self._zone().name,
+            assistant=self._settings.assistant,
+            installed=facts.installed.version,
+            active=facts.active,
+            idle_seconds=None if idle is None else int(idle.total_seconds()),
+            gate=Gate(decision.decision, decision.reason, decision.retry_at),
+            update=None if update is None else (update.offer.update_id, status_word(update)),
+        )
+
+    def _schedule(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.after(seconds, self.exchange)
+
+
+def status_word(update: Update) -> str:
+    """The status that an update is in, in the words of the wire."""
+    if update.deferred_reason is not None:
+        return "deferred"
+    return _STATUS_OF_PHASE.get(update.phase, str(update.phase))
