@@ -24,6 +24,7 @@ _KINDS = {
     410: "gone",
     413: "too_large",
     415: "unsupported_media_type",
+    416: "range_not_satisfiable",
     422: "invalid",
     429: "too_many_requests",
     500: "internal",
@@ -110,8 +111,8 @@ class InvalidError(ApiError):
 
 
 def kind_of(status: int) -> str:
-    """The word for a status; statuses without one of their own are called by their HTTP phrase."""
-    return _KINDS.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
+    """The word for a status; a status without one of its own goes by its class."""
+    return _KINDS.get(status) or ("internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "bad_request")
 
 
 def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

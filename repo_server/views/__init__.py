@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from flask import Flask
 
-from repo_server.views import devices, fleet, health, heartbeat, repo, statuses, updates
+from repo_server.views import description, devices, fleet, health, heartbeat, repo, statuses, updates
 
 API = "/api/v1"
 
 
 def register(app: Flask) -> None:
     """Mount all of them."""
-    for part in (devices, heartbeat, statuses, updates, fleet):
+    for part in (devices, heartbeat, statuses, updates, fleet, description):
         app.register_blueprint(part.blueprint, url_prefix=API)
     app.register_blueprint(repo.blueprint)
     app.register_blueprint(health.blueprint)
