@@ -190,7 +190,8 @@ def show(*, name: str | None, channel: str | None, as_json: bool) -> None:
             print(json.dumps(rows, indent=1))
         for row in [] if as_json else rows:
             print(
-                f"{row['name']:<24} {row['version']:<16} {row['debian']}/{row['architecture']:<8} {human_size(row['size'])}"
+                f"{row['name']:<24} {row['version']:<16} {row['debian']}/{row['architecture']:<8}"
+                f" {human_size(row['size'])}"
             )
 
 
