@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pi_hook.ports import Problem
 
 _MAX_CHARACTERS = 600
+# libapt joins all of its errors into one line.
+_LINES = re.compile(r"\n|, (?=[EW]:)")
 
 # In this order: a specific cause before the general words that follow it in the same output.
 _CAUSES: tuple[tuple[Problem, re.Pattern[str]], ...] = tuple(
@@ -23,9 +25,20 @@ _CAUSES: tuple[tuple[Problem, re.Pattern[str]], ...] = tuple(
                 r"|frontend lock was locked|lock file is already taken"
             ),
         ),
-        (Problem.REFUSED, r"\b40[13]\b +(?:unauthorized|forbidden)|401 |403 "),
+        # What a failing maintainer script prints is not looked at for other causes.
+        (Problem.DPKG_FAILED, r"dpkg: error processing"),
+        (Problem.REFUSED, r"\b40[13] +[a-z]|\b410 +gone"),
+        # Before what follows from it: without an InRelease apt also says that the repository is not signed.
+        (
+            Problem.UNREACHABLE,
+            (
+                r"could not connect|unable to connect|connection (?:failed|refused|reset|timed out|closed)|timed? ?out"
+                r"|could not resolve|temporary failure|network is unreachable|no route|\b50[0-9] +[a-z]|error reading"
+                r"|could not handshake|certificate verif"
+            ),
+        ),
         # A wrong clock or a frozen mirror: nothing is known to be forged, and tomorrow's lists may be good.
-        (Problem.NOT_PUBLISHED, r"is expired|is not valid yet|does not have a release file|\b404\b|\b410\b"),
+        (Problem.NOT_PUBLISHED, r"is expired|is not valid yet|does not have a release file|\b404 +not found"),
         (
             Problem.UNTRUSTED,
             (
@@ -33,14 +46,7 @@ _CAUSES: tuple[tuple[Problem, re.Pattern[str]], ...] = tuple(
                 r"|signature|clearsigned|changed its '|malformed|no hash|sqv|splitting up|keyring"
             ),
         ),
-        (
-            Problem.UNREACHABLE,
-            (
-                r"could not connect|unable to connect|connection (?:failed|refused|reset|timed out)|timed? ?out"
-                r"|could not resolve|temporary failure|network is unreachable|no route|\b50[0-9]\b|error reading"
-                r"|could not handshake|certificate|connection closed|failed to fetch"
-            ),
-        ),
+        (Problem.UNREACHABLE, r"failed to fetch"),
         (
             Problem.DEPENDENCY_BLOCKED,
             (
@@ -62,11 +68,13 @@ class Cause:
 
 def cause(text: str, otherwise: Problem) -> Cause:
     """The most telling problem in some output; ``otherwise``, with its last error line, where none is known."""
-    lines = [cleaned for raw in text.splitlines() if (cleaned := " ".join(raw.split()))]
+    lines = [cleaned for raw in _LINES.split(text) if (cleaned := " ".join(raw.split()))]
     for problem, pattern in _CAUSES:
-        for line in lines:
+        for number, line in enumerate(lines):
             if pattern.search(line):
-                return Cause(problem, _short(line))
+                # dpkg gives the reason in the line after.
+                reason = lines[number + 1 : number + 2] if line.endswith(":") else []
+                return Cause(problem, _short(" ".join([line, *reason])))
     errors = [line for line in lines if re.match(r"(?:E:|W:|dpkg(?:-deb)?: |Err|ERROR)", line)]
     return Cause(otherwise, _short("; ".join(errors[-3:]) or " / ".join(lines[-2:])))
 

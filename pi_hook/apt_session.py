@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apt_pkg
@@ -50,6 +53,19 @@ class AptSession:
                 urgency = section.get("Update-Urgency", "").strip().lower()
                 found.append(OfferedVersion(_Key(version.ver_str), urgency))
         return sorted(found, key=lambda offered: offered.key)
+
+    def signed_at(self) -> datetime | None:
+        """The ``Date`` of our verified ``InRelease`` (aware, UTC); None where it cannot be read."""
+        lists = Path(apt_pkg.config.find_dir("Dir::State::lists"))
+        for index in self.sources.list:
+            name = apt_pkg.uri_to_filename(f"{index.uri.rstrip('/')}/dists/{index.dist}/InRelease")
+            try:
+                head = (lists / name).read_text(encoding="utf-8").partition("\nSHA256:")[0]
+                dates = [line[5:].strip() for line in head.splitlines() if line.startswith("Date:")]
+                return parsedate_to_datetime(dates[0]).astimezone(UTC)
+            except (OSError, ValueError, IndexError):
+                continue
+        return None
 
     def installed_version(self, name: str) -> str | None:
         """The version that dpkg has of a package, in whatever state."""

@@ -108,7 +108,7 @@ def metered(root: Root) -> bool:
             text=True,
             check=False,
             timeout=_NMCLI_SECONDS,
-            env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
+            env={**os.environ, "LC_ALL": "C"},
         )
     except FileNotFoundError:
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from pi_hook.files import Root
 from pi_hook.names import is_layer
@@ -106,14 +107,14 @@ def _split(version: str) -> tuple[str, str, str]:
 
 
 def _compare_part(a: str, b: str) -> int:
-    keys_a, keys_b = _keys(a), _keys(b)
-    return (keys_a > keys_b) - (keys_a < keys_b)
+    # What is missing counts as no text and zero, so "1.0" and "1." are equal, and both are above "1.~".
+    pairs = zip_longest(_runs(a), _runs(b), fillvalue=([0], 0))
+    return next(((left > right) - (left < right) for left, right in pairs if left != right), 0)
 
 
-def _keys(part: str) -> list[tuple[list[int], int]]:
+def _runs(part: str) -> list[tuple[list[int], int]]:
     """Alternating runs of other characters and digits; the end of a run sorts between ``~`` and a letter."""
-    runs = [(text, digits) for text, digits in _PARTS.findall(part) if text or digits]
-    return [([*map(_order, text), 0], int(digits or "0")) for text, digits in runs] + [([0], 0)]
+    return [([*map(_order, text), 0], int(digits or "0")) for text, digits in _PARTS.findall(part) if text or digits]
 
 
 def _order(character: str) -> int:

@@ -39,7 +39,11 @@ def assistant_name(root: Root) -> str | None:
 
 def needed(root: Root) -> bool:
     """Whether dpkg was interrupted: a journal that was not taken over, or a package that is not wholly installed."""
-    return _journal_dirty(root) or any(state.present and not state.whole for state in query(root))
+    return _journal_dirty(root) or bool(_broken(root))
+
+
+def _broken(root: Root) -> list[PackageState]:
+    return [state for state in query(root) if state.present and not state.whole]
 
 
 def _journal_dirty(root: Root) -> bool:
@@ -54,16 +58,16 @@ def repair(root: Root) -> bool:
     """
     _dpkg(root, "--configure", "--pending", *_FORCE)
     if name := assistant_name(root):
-        broken = [s for s in query(root) if s.present and not s.whole and is_ours(name, s.package)]
-        debs = [deb for state in broken if (deb := _cached(state, name, root))]
+        # A package that only fails to be configured fails again when unpacked again; a cut-off one needs its .deb.
+        cut_off = [s for s in _broken(root) if is_ours(name, s.package) and s.status != "half-configured"]
+        debs = [deb for state in cut_off if (deb := _cached(state, name, root))]
         if debs:
             _dpkg(root, "--install", *_FORCE, *map(str, debs))
-        if needed(root):
+        if cut_off and needed(root):
             _apt_fix(name, root)
+            _dpkg(root, "--configure", "--pending", *_FORCE)
     if needed(root):
-        _dpkg(root, "--configure", "--pending", *_FORCE)
-    if needed(root):
-        left = ", ".join(f"{s.package} {s.version} ({s.words})" for s in query(root) if s.present and not s.whole)
+        left = ", ".join(f"{s.package} {s.version} ({s.words})" for s in _broken(root))
         _log.error("dpkg is still not clean: %s; run `dpkg --audit` for more", left or "its journal is dirty")
         return False
     return True

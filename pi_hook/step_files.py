@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pi_hook.files import write_atomic
@@ -75,6 +76,7 @@ def write_result(root: Root, ticket_id: str, result: StepResult) -> None:
         "message": result.message,
         "urgency": result.urgency,
         "bytes_fetched": result.bytes_fetched,
+        "not_before": result.not_before.isoformat() if result.not_before else None,
     }
     write_atomic(result_path(root, result.step), json.dumps(content, indent=1) + "\n", 0o600)
 
@@ -94,7 +96,7 @@ def read_result(root: Root, step: Step, ticket: Ticket) -> StepResult:
     if content.get("id") != ticket.id:
         raise ValueError(f"{path} is of another run")
     try:
-        problem = content["problem"]
+        problem, not_before = content["problem"], content["not_before"]
         return StepResult(
             step=step,
             version=str(content["version"]),
@@ -102,6 +104,7 @@ def read_result(root: Root, step: Step, ticket: Ticket) -> StepResult:
             message=str(content["message"]),
             urgency=content["urgency"],
             bytes_fetched=int(content["bytes_fetched"]),
+            not_before=None if not_before is None else datetime.fromisoformat(not_before),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error

@@ -37,7 +37,7 @@ def refresh(request: StepRequest, root: Root) -> StepResult:
     offered = [(found.version, found.urgency) for found in session.versions(request.name)]
     urgency = check_offer(request, offered, session.installed_version(request.name))
     message = f"{request.name} {request.version} is in the signed lists, {urgency}"
-    return StepResult(Step.REFRESH, request.version, None, message, urgency, fetched)
+    return StepResult(Step.REFRESH, request.version, None, message, urgency, fetched, session.signed_at())
 
 
 def check_offer(request: StepRequest, offered: Iterable[tuple[str, str]], installed: str | None) -> str:

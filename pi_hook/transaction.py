@@ -81,40 +81,33 @@ class Transaction:
             )
         self.depcache.set_candidate_ver(package, granted)
         self.depcache.mark_install(package, True, True)
-        self._require(f"{name} {version}")
+        installed = package.current_ver is not None and package.current_ver.ver_str == version
+        self._require(f"{name} {version}", granted, marked=installed or self._changed(package))
 
-    def _require(self, what: str) -> None:
-        if broken := list(self._broken()):
-            raise StepError(Problem.DEPENDENCY_BLOCKED, f"{what} cannot be installed: {'; '.join(broken)}")
-        removed = [p.get_fullname(pretty=True) for p in self._session.cache.packages if self.depcache.marked_delete(p)]
+    def _changed(self, package: apt_pkg.Package) -> bool:
+        return self.depcache.marked_install(package) or self.depcache.marked_upgrade(package)
+
+    def _require(self, what: str, granted: apt_pkg.Version, *, marked: bool) -> None:
+        # Where it finds no way libapt marks nothing, quietly.
+        if self.depcache.broken_count or not marked:
+            why = "; ".join(self._unmet(granted, set())) or "its dependencies contradict each other"
+            raise StepError(Problem.DEPENDENCY_BLOCKED, f"{what} cannot be installed: {why}")
+        removed = [p.get_fullname(True) for p in self._session.cache.packages if self.depcache.marked_delete(p)]
         if removed:
             raise StepError(Problem.DEPENDENCY_BLOCKED, f"{what} would remove {', '.join(removed)}")
 
-    def _broken(self) -> Iterator[str]:
-        if not self.depcache.broken_count:
-            return
-        for package in self._session.cache.packages:
-            if self.depcache.is_inst_broken(package):
-                yield from self._unmet(package)
-
-    def _unmet(self, package: apt_pkg.Package) -> Iterator[str]:
-        version = self.depcache.get_candidate_ver(package)
+    def _unmet(self, version: apt_pkg.Version, seen: set[int]) -> Iterator[str]:
+        """What a version needs, itself or through what it needs, that is not to be had."""
+        seen.add(version.id)
         for kind in ("PreDepends", "Depends"):
-            for alternatives in version.depends_list.get(kind, []) if version else []:
-                if not any(self._met(dependency) for dependency in alternatives):
-                    wanted = " | ".join(
-                        f"{d.target_pkg.name} ({d.comp_type} {d.target_ver})" if d.target_ver else d.target_pkg.name
-                        for d in alternatives
-                    )
-                    yield f"{package.name} needs {wanted}, which is not to be had"
-
-    def _met(self, dependency: apt_pkg.Dependency) -> bool:
-        return any(
-            self.depcache.get_candidate_ver(target.parent_pkg) == target
-            if self.depcache.marked_install(target.parent_pkg) or self.depcache.marked_upgrade(target.parent_pkg)
-            else target.parent_pkg.current_ver == target
-            for target in dependency.all_targets()
-        )
+            for alternatives in version.depends_list.get(kind, []):
+                targets = [target for dependency in alternatives for target in dependency.all_targets()]
+                if any(target.parent_pkg.current_ver == target for target in targets):
+                    continue
+                if not targets:
+                    yield f"{version.parent_pkg.name} needs {_words(alternatives)}, which is not to be had"
+                elif targets[0].id not in seen:
+                    yield from self._unmet(targets[0], seen)
 
     def plan(self) -> Plan:
         """The marked packages."""
@@ -123,7 +116,7 @@ class Transaction:
     def _planned(self) -> Iterator[Planned]:
         records = self._session.records
         for package in self._session.cache.packages:
-            if not (self.depcache.marked_install(package) or self.depcache.marked_upgrade(package)):
+            if not self._changed(package):
                 continue
             version = self.depcache.get_candidate_ver(package)
             assert version is not None  # noqa: S101 - what is marked has a candidate
@@ -143,3 +136,10 @@ class Transaction:
             self._manager.get_archives(fetcher, self._session.sources, self._session.records)
         except SystemError as error:
             raise StepError(Problem.NOT_PUBLISHED, f"a package of the release has no address: {error}") from error
+
+
+def _words(alternatives: list[apt_pkg.Dependency]) -> str:
+    return " | ".join(
+        f"{d.target_pkg.name} ({d.comp_type} {d.target_ver})" if d.target_ver else d.target_pkg.name
+        for d in alternatives
+    )

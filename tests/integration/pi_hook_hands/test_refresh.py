@@ -21,6 +21,8 @@ def test_finds_the_offered_version_with_its_signed_urgency(device: AptRoot, repo
     result = device.step(Step.REFRESH, "1.0.0", "urgent")
     assert (result.problem, result.urgency) == (None, "urgent")
     assert result.bytes_fetched == server.body_bytes > 0
+    assert result.not_before is not None
+    assert abs(result.not_before.timestamp() - time.time()) < 300
 
 
 def test_a_second_refresh_fetches_almost_nothing(device: AptRoot, repo: Repo, server: RepoServer) -> None:

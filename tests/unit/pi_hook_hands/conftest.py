@@ -44,7 +44,15 @@ class SmallRoot:
     def release(self, version: str, deps: str | None = "0123456789ab", **record: object) -> Path:
         folder = self.path / f"usr/lib/{NAME}/releases/{version}"
         folder.mkdir(parents=True)
-        content = {"schema": 1, "name": NAME, "version": version, "deps": deps, "health": None, "environment": {}, **record}
+        content = {
+            "schema": 1,
+            "name": NAME,
+            "version": version,
+            "deps": deps,
+            "health": None,
+            "environment": {},
+            **record,
+        }
         (folder / "release.json").write_text(json.dumps(content))
         (folder / "run").write_text("#!/bin/sh\n")
         (folder / "run").chmod(0o755)

@@ -48,7 +48,9 @@ def test_held(small: SmallRoot) -> None:
     assert Dpkg(NAME, small.root).installed() == Installed(version="1.1.0", held=True)
 
 
-@pytest.mark.parametrize("status", ["install ok unpacked", "install ok half-configured", "install reinstreq half-installed"])
+@pytest.mark.parametrize(
+    "status", ["install ok unpacked", "install ok half-configured", "install reinstreq half-installed"]
+)
 def test_broken_states_are_no_installation(small: SmallRoot, status: str) -> None:
     small.package(NAME, "1.1.0", status)
     found = Dpkg(NAME, small.root).installed()
