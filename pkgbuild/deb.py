@@ -106,6 +106,10 @@ def read_back(path: Path, fields: PackageFields) -> BuiltDeb:
                 while chunk := content.read(_CHUNK):
                     digest.update(chunk)
                 found_sums[member.name.removeprefix("./")] = digest.hexdigest()
+            while archive.fileobj and archive.fileobj.read(
+                _CHUNK
+            ):  # to the end of the compressed stream, its checksums
+                pass
     except (DebError, ArError, tarfile.TarError, lzma.LZMAError, OSError, EOFError, ValueError) as error:
         raise PkgbuildError(
             Kind.BUILD_FAILED, f"{path.name} cannot be read back ({error}): it is not published. Run the release again."

@@ -1,4 +1,4 @@
-"""A real builder for tests: throwaway keys, a real aptly on a socket or a free port, and the real ``pkgbuild`` command."""
+"""A real builder for tests: throwaway keys, a real aptly on a socket or a free port, the real ``pkgbuild``."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def layer_files(stack: BuilderStack) -> dict[str, str]:
 
 
 def assert_trusted(stack: BuilderStack, tmp_path: Path) -> None:
-    """As a device checks: the archive key on InRelease, the builder key in each package, from the keyring package alone."""
+    """As a device checks, from the keyring package alone: archive key on InRelease, builder key in each package."""
     built = stack.run("keys", "package", "--output", str(tmp_path))
     assert built.status == 0, built.stderr
     root = tmp_path / "device"
@@ -78,7 +78,12 @@ def assert_trusted(stack: BuilderStack, tmp_path: Path) -> None:
     for field in ("Origin: pi-ota", "Label: pi-ota", "Suite: stable", "Acquire-By-Hash: yes"):
         assert field in text
     assert "Architectures: amd64 arm64 armhf" in text
-    trust = ["--keyrings-dir", root / "usr/share/debsig/keyrings", "--policies-dir", root / "etc/debsig/policies"]
+    trust: list[str | Path] = [
+        "--keyrings-dir",
+        root / "usr/share/debsig/keyrings",
+        "--policies-dir",
+        root / "etc/debsig/policies",
+    ]
     debs = sorted(stack.public.rglob("*.deb"))
     assert debs
     for deb in debs:

@@ -176,7 +176,7 @@ def test_payload_with_wrong_settings(stack: BuilderStack, tmp_path: Path, publis
 @pytest.mark.root
 @pytest.mark.parametrize("seen_in_time", [True, False])
 def test_full_disk_of_aptly(tmp_path: Path, payload: Path, *, seen_in_time: bool) -> None:
-    """Where aptly is on this machine the lack of room is seen before uploading; elsewhere aptly itself runs out of it."""
+    """With aptly on this machine the lack of room is seen before uploading; elsewhere aptly runs out of it."""
     with small_disk(tmp_path, megabytes=24) as disk, builder_stack(state=disk) as stack:
         assert stack.release(payload, "1.0.0").status == 0
         before = stack.tree()
@@ -220,7 +220,7 @@ def announced(stack: BuilderStack, payload: Path, url: str) -> Outcome:
 def without_signatures(tree: dict[str, str]) -> dict[str, str]:
     """What the signature covers; going back means signing the same content again, at another time.
 
-    aptly keeps the indexes of the withdrawn release under by-hash for one more publishing, for clients in the middle of one.
+    aptly keeps the withdrawn release's indexes under by-hash for one more publishing, for clients amid one.
     """
     return {
         name: digest for name, digest in tree.items() if not name.endswith(SIGNED_AGAIN) and "/by-hash/" not in name

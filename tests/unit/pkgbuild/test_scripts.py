@@ -1,0 +1,155 @@
+"""The maintainer scripts, run by the real shell on a folder; systemd's helpers only note that they were called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pkgbuild import control
+
+TOOLS = ("systemd-sysusers", "deb-systemd-helper", "deb-systemd-invoke", "systemctl", "python3.13")
+
+
+@dataclass
+class Machine:
+    root: Path
+
+    @property
+    def current(self) -> Path:
+        return self.root / "var/lib/tiny/current"
+
+    def add_release(self, version: str) -> None:
+        (self.root / "usr/lib/tiny/releases" / version).mkdir(parents=True)
+
+    def add_agent(self) -> None:
+        (self.root / "usr/lib/pi-hook").mkdir(parents=True)
+
+    def script(self, name: str, *words: str, version: str = "1.1") -> list[str]:
+        """Run a script and return the helpers' calls, in order."""
+        text = control.template(name, NAME="tiny", VERSION=version)
+        for path in ("/usr/lib/", "/var/lib/", "/run/systemd"):
+            text = text.replace(path, f"{self.root}{path}")
+        script, log = self.root / "script", self.root / "calls"
+        script.write_text(text)
+        log.write_text("")
+        path = f"{self.root}/bin:{os.environ['PATH']}"
+        subprocess.run(["sh", script, *words], check=True, env={"PATH": path, "CALLS": str(log)})
+        return log.read_text().splitlines()
+
+    def active(self) -> str:
+        """The release that `current` names."""
+        target = self.current.readlink()
+        assert target.is_absolute()
+        assert target.parent == self.root / "usr/lib/tiny/releases"
+        return target.name
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    (tmp_path / "var/lib").mkdir(parents=True)
+    for tool in TOOLS:
+        (tmp_path / "bin" / tool).write_text(f'#!/bin/sh\necho "{tool} $*" >> "$CALLS"\n')
+        (tmp_path / "bin" / tool).chmod(0o755)
+    found = Machine(tmp_path)
+    found.add_release("1.0")
+    found.add_release("1.1")
+    return found
+
+
+@pytest.mark.parametrize("agent", [True, False])
+def test_first_installation_activates_enables_and_starts(machine: Machine, *, agent: bool) -> None:
+    if agent:
+        machine.add_agent()
+    calls = machine.script("service.postinst", "configure")
+    assert machine.active() == "1.1"
+    assert calls[0] == "systemd-sysusers tiny.conf"
+    assert "deb-systemd-helper enable tiny.service" in calls
+    assert calls[-1] == "deb-systemd-invoke start tiny.service"
+
+
+def test_upgrade_beside_the_agent_leaves_the_active_release(machine: Machine) -> None:
+    machine.add_agent()
+    machine.script("service.postinst", "configure", version="1.0")
+    calls = machine.script("service.postinst", "configure", "1.0")
+    assert machine.active() == "1.0"
+    assert not [call for call in calls if call.startswith("deb-systemd-invoke")]
+    assert not [call for call in calls if "restart" in call]
+
+
+def test_upgrade_without_the_agent_takes_the_new_release_for_the_next_start(machine: Machine) -> None:
+    machine.script("service.postinst", "configure", version="1.0")
+    calls = machine.script("service.postinst", "configure", "1.0")
+    assert machine.active() == "1.1"
+    assert not [call for call in calls if call.startswith("deb-systemd-invoke")]
+
+
+def test_dangling_current_is_mended_but_nothing_started(machine: Machine) -> None:
+    machine.add_agent()
+    machine.current.parent.mkdir()
+    machine.current.symlink_to(machine.root / "usr/lib/tiny/releases/0.9")
+    calls = machine.script("service.postinst", "configure", "0.9")
+    assert machine.active() == "1.1"
+    assert not [call for call in calls if call.startswith("deb-systemd-invoke")]
+
+
+def test_chroot_without_systemd_starts_nothing(machine: Machine) -> None:
+    (machine.root / "run/systemd/system").rmdir()
+    calls = machine.script("service.postinst", "configure")
+    assert machine.active() == "1.1"
+    assert not [call for call in calls if call.startswith(("deb-systemd-invoke", "systemctl"))]
+
+
+def test_postinst_ignores_other_actions(machine: Machine) -> None:
+    assert machine.script("service.postinst", "triggered", "x") == []
+    assert not machine.current.parent.exists()
+
+
+def test_removal_stops_upgrade_does_not(machine: Machine) -> None:
+    assert machine.script("service.prerm", "upgrade", "1.2") == []
+    assert machine.script("service.prerm", "remove") == ["deb-systemd-invoke stop tiny.service"]
+
+
+def test_installing_again_after_removal_is_a_first_installation(machine: Machine) -> None:
+    machine.add_agent()
+    machine.script("service.postinst", "configure")
+    state = machine.current.parent / "state/memory"
+    state.parent.mkdir()
+    state.write_text("x")
+    machine.script("service.postrm", "remove")
+    assert state.exists()
+    assert "deb-systemd-invoke start tiny.service" in machine.script("service.postinst", "configure", "1.1")
+
+
+def test_purge_leaves_nothing(machine: Machine) -> None:
+    machine.script("service.postinst", "configure")
+    calls = machine.script("service.postrm", "purge")
+    assert not machine.current.parent.exists()
+    assert calls == ["deb-systemd-helper purge tiny.service"]
+
+
+def test_postrm_of_an_upgrade_changes_nothing(machine: Machine) -> None:
+    machine.script("service.postinst", "configure")
+    assert machine.script("service.postrm", "upgrade", "1.2") == []
+    assert machine.active() == "1.1"
+
+
+def test_layer_compiles_at_install_and_leaves_no_byte_code_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "layer"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.py").write_text("x = 1\n")
+    (folder / "sub/b.py").write_text("y = 1\n")
+    (folder / "template.py").write_text("{{ no python }}\n")
+    for name, words in (("layer.postinst", ["configure"]), ("layer.prerm", ["remove"])):
+        script = tmp_path / name
+        script.write_text(control.template(name, PYTHON="/usr/bin/python3", FOLDERS=str(folder)))
+        before = set(folder.rglob("*.pyc"))
+        subprocess.run(["sh", script, *words], check=True)
+        after = set(folder.rglob("*.pyc"))
+        assert (len(before), len(after)) == ((0, 2) if name == "layer.postinst" else (2, 0))
+    assert {path.name for path in folder.rglob("*")} == {"a.py", "sub", "b.py", "template.py"}
