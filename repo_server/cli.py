@@ -17,7 +17,7 @@ import click
 
 from repo_server import answers, config, times, wire
 from repo_server.db import Database
-from repo_server.errors import RepoServerError
+from repo_server.errors import ConfigError, RepoServerError
 from repo_server.roles import Role
 from repo_server.store import credentials, devices, updates
 from repo_server.store.paging import Rows
@@ -76,7 +76,7 @@ def init(state_dir: Path | None, file: Path | None, as_json: bool, write_keys: P
         settings = config.load({"state_dir": state_dir}, os.environ, file)
         if settings.database.exists():
             _fail(f"{settings.database} exists already; `repo-server api-key create` makes another key")
-        with _opened(settings) as db:
+        with _opened(settings, create=True) as db:
             now = times.utc_now()
             tables = db.tables()
             made = db.write(
@@ -215,7 +215,9 @@ def _sentences() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(settings: config.Settings) -> Iterator[Database]:
+def _opened(settings: config.Settings, *, create: bool = False) -> Iterator[Database]:
+    if not create and not settings.database.exists():
+        raise ConfigError(f"there is no database in {settings.state_dir}; `repo-server init --state DIR` makes one")
     db = Database(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds)
     try:
         yield db

@@ -15,7 +15,10 @@ from repo_server.store import devices, progress, updates
 def beat(
     db: Database, settings: Settings, device: sqlite3.Row, heartbeat: wire.Heartbeat, now: datetime
 ) -> answers.HeartbeatAnswer:
-    """Record one heartbeat of ``device`` and answer it."""
+    """Record one heartbeat of ``device`` and answer it.
+
+    Survives a crash, not a power cut: a grant that is lost with it is given anew by the next heartbeat.
+    """
 
     def work(connection: sqlite3.Connection) -> answers.HeartbeatAnswer:
         devices.record_heartbeat(connection, device["id"], heartbeat, now)

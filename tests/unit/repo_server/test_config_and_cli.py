@@ -139,6 +139,14 @@ def test_a_newer_database_is_refused_with_a_sentence(state: Path, command: list[
     assert result.output.startswith("Error: the database was written by a newer repo-server")
 
 
+@pytest.mark.parametrize("command", [["devices"], ["serve"], ["enroll-token", "create"]])
+def test_a_mistyped_state_folder_is_not_made(tmp_path: Path, command: list[str]) -> None:
+    result = run(*command, "--state", tmp_path / "typo")
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "repo-server init" in result.output
+    assert not (tmp_path / "typo").exists()
+
+
 def test_a_file_that_is_no_database_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "repo_server.db").write_text("not a database" * 100)
     result = run("devices", "--state", tmp_path)

@@ -75,8 +75,10 @@ def test_a_device_is_online_until_it_misses_its_heartbeats(service: Service) -> 
     service.beat()
     service.now += timedelta(seconds=900)
     assert online() is True
+    assert service.request("GET", "/api/v1/fleet", key=key).get_json()["devices"]["online"] == 1
     service.now += timedelta(seconds=1)
     assert online() is False
+    assert service.request("GET", "/api/v1/fleet", key=key).get_json()["devices"]["online"] == 0
 
 
 def test_paging_visits_every_device_once(service: Service) -> None:
@@ -152,6 +154,7 @@ def test_a_wrong_change_is_refused_by_name(service: Service, given: dict[str, An
 
 def test_a_decommissioned_device_is_told_so_everywhere_at_once(service: Service) -> None:
     service.register()
+    service.beat()
     update = service.announce()
     operator = service.key("operator")
     for _ in range(2):
@@ -165,7 +168,8 @@ def test_a_decommissioned_device_is_told_so_everywhere_at_once(service: Service)
     ]
     assert [answer.status_code for answer in answers] == [410] * 5
     assert {answer.get_json()["error"]["kind"] for answer in answers} == {"gone"}
-    assert service.request("GET", ONE, key=operator).get_json()["state"] == "decommissioned"
+    shown = service.request("GET", ONE, key=operator).get_json()
+    assert (shown["state"], shown["online"]) == ("decommissioned", False)
     assert service.request("GET", DEVICES, key=operator).get_json()["items"] == []
 
 

@@ -81,6 +81,20 @@ def test_an_unregistered_device_is_answered_as_a_wrong_token_is(service: Service
     assert (wrong.status_code, wrong.json) == (unknown.status_code, unknown.json)
 
 
+def test_no_token_whatever_opens_an_unregistered_device(service: Service) -> None:
+    """The hash that an unknown device is compared with must not be a way in."""
+    for token in ("nobody", "", "-"):
+        assert service.request("POST", OF_A_DEVICE[0][0], heartbeat(), token=token).status_code == 401
+
+
+def test_revoked_secrets_are_unknown(service: Service) -> None:
+    key, token = service.key("admin"), service.enrollment_token()
+    for table in ("api_keys", "enrollment_tokens"):
+        service.db.connection().execute(f"UPDATE {table} SET revoked_at = '2026-03-29T01:30:00Z'")
+    assert service.request("GET", "/api/v1/fleet", key=key).status_code == 401
+    assert service.request("POST", "/api/v1/devices/", {}, token=token).status_code == 401
+
+
 def test_registration_takes_enrollment_tokens_only(service: Service) -> None:
     service.register()
     for sent in ({}, {"token": TOKEN}, {"key": service.key("admin")}, {"token": service.key("admin")}):
