@@ -1,0 +1,308 @@
+"""In-memory implementations of ``pi_hook.ports`` and of the server, for tests that tell a device's story.
+
+``World`` is the device outside the daemon: it survives the daemon's death, as dpkg, systemd and the disk do. Its parts
+are ``hands()``. ``FakeServer`` keeps what it was told, in order, and checks what a real one checks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from selectors import BaseSelector, SelectorKey
+
+from pi_hook.errors import RefusedError, ServerError
+from pi_hook.identity import Identity
+from pi_hook.policy import Urgency
+from pi_hook.ports import (
+    AptSettings,
+    ClockReading,
+    Conditions,
+    Hands,
+    Installed,
+    Problem,
+    ReleaseError,
+    ServiceError,
+    ServiceState,
+    Step,
+    StepRequest,
+    StepResult,
+)
+from pi_hook.wire import Heartbeat, HeartbeatAnswer, Offer, Registered, Registration, Status, Withheld
+
+START = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class FakeClock:
+    """``ports.Clock`` that stands still until it is advanced."""
+
+    wall: datetime = START
+    monotonic: float = 100.0
+    synchronised: bool = True
+
+    def read(self) -> ClockReading:
+        return ClockReading(self.wall, self.monotonic, self.synchronised)
+
+    def advance(self, seconds: float) -> None:
+        self.wall += timedelta(seconds=seconds)
+        self.monotonic += seconds
+
+    def wait(self, selector: BaseSelector, timeout: float) -> list[tuple[SelectorKey, int]]:
+        """For ``Loop``: what is readable comes at once; otherwise time passes until the next timer."""
+        ready = selector.select(0)
+        if not ready:
+            self.advance(timeout)
+        return ready
+
+
+@dataclass
+class Release:
+    """What a published version does on a device."""
+
+    urgency: str = "scheduled"
+    crashes: bool = False
+    """At its start; systemd restarts it."""
+    health: str | None = None
+    problems: dict[Step, list[Problem]] = field(default_factory=dict)
+    """For each step, the problems of its first runs."""
+    misses: bool = False
+    """dpkg does not have it after an installation that says it went well."""
+
+
+class FakeRunningStep:
+    """``ports.RunningStep``, ended from the start: its descriptor is readable."""
+
+    def __init__(self, result: Callable[[], StepResult]) -> None:
+        self._result = result
+        self._read, self._write = os.pipe()
+        os.write(self._write, b".")
+
+    def fileno(self) -> int:
+        return self._read
+
+    def result(self) -> StepResult:
+        return self._result()
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+
+class World:
+    """One device and the repository it sees, outside of the daemon."""
+
+    def __init__(self, name: str = "sample-assistant") -> None:
+        self.name = name
+        self.published: dict[str, Release] = {}
+        self.installed_version: str | None = None
+        self.broken: str | None = None
+        self.held = False
+        self.on_disk: set[str] = set()
+        self.current: str | None = None
+        self.running: str | None = None
+        self.restarts = 0
+        self.pid = 0
+        self.starts: list[str] = []
+        """Every start of the service, by the release it ran."""
+        self.installs: list[str] = []
+        self.protected: frozenset[str] = frozenset()
+        self.kept: list[frozenset[str]] = []
+        self.problems: frozenset[str] = frozenset()
+        self.apt: AptSettings | None = None
+        self.at_work: tuple[Step, StepRequest] | None = None
+        """A step whose unit is at work while no daemon runs."""
+        self.during: dict[Step, Callable[[], None]] = {}
+        """What else happens, once, while a step is at work."""
+        self.flip_errors: list[str] = []
+        self.restart_errors: list[str] = []
+
+    def hands(self) -> Hands:
+        return Hands(self, self, self, self, self, _Apt(self))
+
+    def reboot(self) -> None:
+        """Everything starts anew; the service with whatever ``current`` names."""
+        self.at_work = None
+        self.running = None
+        self.restarts = 0
+        if self.current is not None:
+            self._run()
+
+    # StepRunner
+
+    def start(self, step: Step, request: StepRequest) -> FakeRunningStep:
+        return FakeRunningStep(lambda: self.do(step, request))
+
+    def join(self, step: Step, request: StepRequest) -> FakeRunningStep | None:
+        return self.start(step, request) if self.at_work == (step, request) else None
+
+    def do(self, step: Step, request: StepRequest) -> StepResult:
+        self.at_work = None
+        self.during.pop(step, lambda: None)()
+        release = self.published.get(request.version)
+        if release is None:
+            return StepResult(step, request.version, Problem.NOT_PUBLISHED, "it is not in the signed lists")
+        if release.problems.get(step):
+            return StepResult(step, request.version, release.problems[step].pop(0), "as the test wants it")
+        if step is Step.REFRESH:
+            return StepResult(step, request.version, urgency=release.urgency)
+        if step is Step.INSTALL and not release.misses:
+            self.installs.append(request.version)
+            self.installed_version = request.version
+            self.on_disk.add(request.version)
+            if self.current is None:  # NAME's postinst
+                self.current = request.version
+                self._run()
+        return StepResult(step, request.version)
+
+    # Packages
+
+    def installed(self) -> Installed:
+        return Installed(self.installed_version, self.held, self.broken)
+
+    def compare(self, a: str, b: str) -> int:
+        return (a > b) - (a < b)
+
+    # Releases
+
+    def active(self) -> str | None:
+        return self.current if self.current in self.on_disk else None
+
+    def complete(self, version: str) -> bool:
+        return version in self.on_disk
+
+    def activate(self, version: str) -> None:
+        if self.flip_errors:
+            raise ReleaseError(self.flip_errors.pop(0))
+        if version not in self.on_disk:
+            raise ReleaseError(f"{version} is not complete")
+        self.current = version
+
+    def protect(self, versions: frozenset[str]) -> None:
+        self.protected = versions
+
+    def remove_others(self, keep: frozenset[str]) -> list[str]:
+        self.kept.append(keep)
+        gone = sorted(self.on_disk - keep)
+        self.on_disk &= keep
+        return [f"{self.name}-app-{version}" for version in gone]
+
+    # Service
+
+    def state(self) -> ServiceState:
+        crashed = self.running is not None and self.published[self.running].crashes
+        return ServiceState(
+            active=self.running is not None and not crashed,
+            failed=False,
+            restarts=self.restarts,
+            main_pid=self.pid if self.running is not None else 0,
+            release=self.running,
+            words="activating (auto-restart)" if crashed else "active (running)",
+        )
+
+    def restart(self) -> None:
+        if self.restart_errors:
+            raise ServiceError(self.restart_errors.pop(0))
+        self.restarts = 0
+        self._run()
+
+    def health(self) -> str | None:
+        return self.published[self.running].health if self.running is not None else "nothing runs"
+
+    def journal_tail(self, since: datetime, max_characters: int = 16_384) -> str:
+        return f"Traceback of {self.running}"[:max_characters]
+
+    def _run(self) -> None:
+        assert self.current is not None
+        self.running = self.current
+        self.pid += 1
+        self.starts.append(self.running)
+        if self.published[self.running].crashes:
+            self.restarts += 1
+
+    # ConditionsProbe
+
+    def read(self) -> Conditions:
+        return Conditions(self.problems)
+
+
+@dataclass
+class _Apt:
+    """``ports.AptSource``."""
+
+    world: World
+
+    def write(self, settings: AptSettings) -> bool:
+        changed = self.world.apt != settings
+        self.world.apt = settings
+        return changed
+
+    def remove(self) -> None:
+        self.world.apt = None
+
+
+@dataclass
+class FakeServer:
+    """``pi_hook.client.Server``: grants what the test offers, and remembers everything in order."""
+
+    clock: FakeClock
+    offered: Offer | None = None
+    withheld: Withheld | None = None
+    hold: str | None = None
+    channel: str = "stable"
+    interval: int = 300
+    reachable: bool = True
+    refusal: int | None = None
+    """An HTTP status with which every call is refused."""
+    rejects: Callable[[Status], bool] = lambda status: False
+    registrations: list[Registration] = field(default_factory=list)
+    heartbeats: list[Heartbeat] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+    calls: int = 0
+    before_answer: Callable[[], None] = lambda: None
+
+    def offer(self, version: str, urgency: str, *, expedited: bool = False, name: str = "sample-assistant") -> Offer:
+        """Offer a version from now on; its id is of the version."""
+        now = self.clock.wall
+        self.offered = Offer(f"update-{version}", name, version, Urgency(urgency), now, expedited)
+        return self.offered
+
+    def register(self, enrollment_token: str, registration: Registration) -> Registered:
+        self._reach()
+        if enrollment_token != "enroll-me":
+            raise RefusedError("unknown enrollment token", kind="unauthorized", status=401)
+        self.registrations.append(registration)
+        return Registered(registration.id, self.channel, "active")
+
+    def heartbeat(self, identity: Identity, heartbeat: Heartbeat) -> HeartbeatAnswer:
+        self._reach()
+        self.heartbeats.append(heartbeat)
+        return HeartbeatAnswer(self.clock.wall, self.interval, self.channel, self.hold, self.offered, self.withheld)
+
+    def report(self, identity: Identity, batch: list[Status]) -> int:
+        self._reach()
+        assert 1 <= len(batch) <= 100
+        assert len({status.update_id for status in batch}) == 1
+        if any(self.rejects(status) for status in batch):
+            raise RefusedError("unknown status", kind="invalid", status=422)
+        for status in batch:
+            if status in self.statuses:  # told before; the answer was lost, or the outbox
+                continue
+            assert status.sequence > (self.statuses[-1].sequence if self.statuses else 0)
+            self.statuses.append(status)
+            # A server offers no update that has ended.
+            if status.status in {"succeeded", "rolled_back", "failed"} and self.offered is not None:
+                self.offered = None if self.offered.update_id == status.update_id else self.offered
+        return batch[-1].sequence
+
+    def words(self, version: str | None = None) -> list[str]:
+        """The statuses told, of one version or of all."""
+        return [s.status for s in self.statuses if version is None or s.version == version]
+
+    def _reach(self) -> None:
+        self.calls += 1
+        if not self.reachable:
+            raise ServerError("the server cannot be asked")
+        if self.refusal is not None:
+            raise RefusedError("not welcome", kind="refused", status=self.refusal)
