@@ -30,6 +30,11 @@ def who() -> str:
     return str(g.get("who", "-"))
 
 
+def recognised(name: str) -> None:
+    """Remember who is asking."""
+    g.who = name
+
+
 def require(right: Right) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """A view for API keys that may do ``right``."""
 
@@ -54,7 +59,7 @@ def check_api_key(right: Right) -> None:
     key = credentials.find_api_key(context().db.connection(), secret)
     if key is None:
         raise UnauthorizedError("this API key is not known, or was revoked", "ApiKey")
-    g.who = f"key:{key.name}"
+    recognised(f"key:{key.name}")
     if not allows(key.role, right):
         able = ", ".join(roles_with(right))
         raise ForbiddenError(f"a key of the role {key.role} may not do this; use one of: {able}")
@@ -92,7 +97,7 @@ def _device(device_id: str, token: str, scheme: str) -> sqlite3.Row:
     # An unknown device costs the same comparison as a wrong token.
     if not credentials.matches(token, row["token_sha256"] if row is not None else _NOBODY) or row is None:
         raise UnauthorizedError("the device is not registered here, or the token is not its own", scheme)
-    g.who = f"device:{device_id}"
+    recognised(f"device:{device_id}")
     if row["state"] == devices.DECOMMISSIONED:
         raise GoneError("this device was decommissioned; an operator has to enroll it anew")
     return row

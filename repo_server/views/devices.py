@@ -7,7 +7,7 @@ import uuid
 from flask import Blueprint, Response
 
 from repo_server import answers, body, changes, wire
-from repo_server.auth import bearer, require, who
+from repo_server.auth import bearer, recognised, require, who
 from repo_server.context import context
 from repo_server.errors import NotFoundError
 from repo_server.roles import Right
@@ -21,7 +21,8 @@ def register() -> Response:
     """A device announces itself, with an enrollment token."""
     secret = bearer()
     here, now = context(), context().clock()
-    changes.enrollment(here.db, secret)  # before the body is looked at: strangers get nothing parsed
+    # Before the body is looked at: strangers get nothing parsed.
+    recognised(f"enrollment_token:{changes.enrollment(here.db, secret).name}")
     row, new = changes.register(here.db, secret, body.read(wire.Registration), now)
     answer = answers.Registered(id=row["id"], channel=row["channel"], state=row["state"], server_time=now)
     return answers.respond(answer, 201 if new else 200)

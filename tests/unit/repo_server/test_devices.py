@@ -22,6 +22,16 @@ def test_a_device_registers_and_a_lost_answer_costs_nothing(service: Service) ->
         assert (answer.status_code, answer.json) == (status, expected)
 
 
+def test_a_registration_is_logged_with_the_name_of_its_token(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        service.register()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("POST /api/v1/devices/ 201 ")
+    assert line.endswith("who=enrollment_token:test")
+
+
 def test_an_id_that_is_registered_with_another_token_is_refused(service: Service) -> None:
     service.register()
     before = service.dump()
