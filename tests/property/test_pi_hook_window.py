@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -87,13 +88,17 @@ def test_every_local_day_of_five_years_has_exactly_one_window_in_every_zone(star
                 seen.append(window)
             days = [window.day for window in seen]
             assert days == [days[0] + timedelta(days=n) for n in range(len(days))], name
-            assert all(a.closes <= b.opens for a, b in zip(seen, seen[1:], strict=False)), name
+            assert all(a.closes <= b.opens for a, b in pairwise(seen)), name
             assert all(window.opens < window.closes for window in seen), name
+
+
+def naive(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
 @given(
     zone=st.sampled_from(ZONES).map(ZoneInfo),
-    now=st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
+    now=st.integers(-631_152_000, 4_102_444_800).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
     start=WALLS,
     end=WALLS,
 )
@@ -107,7 +112,7 @@ def test_the_next_window_closes_later_and_no_earlier_one_does(
     assert earlier is None or earlier.closes <= now
 
 
-@given(zone=st.sampled_from(ZONES).map(ZoneInfo), wall=st.datetimes(datetime(1971, 1, 1), datetime(2037, 12, 31)))
+@given(zone=st.sampled_from(ZONES).map(ZoneInfo), wall=st.integers(31_536_000, 2_145_830_400).map(naive))
 @settings(max_examples=300, deadline=None)
 def test_the_first_instant_is_at_or_past_the_wall_time_and_the_one_before_is_not(
     zone: ZoneInfo, wall: datetime
@@ -149,10 +154,8 @@ def test_known_windows(zone: str, day: date, start: str, end: str, opens: str, c
 def test_a_day_that_a_zone_skipped_has_no_window() -> None:
     zone = ZoneInfo("Pacific/Apia")
     assert window_of(date(2011, 12, 30), zone, time(2), time(4)) is None
-    days = [
-        w.day.day
-        for w, _ in zip(windows_from(datetime(2011, 12, 28, tzinfo=UTC), zone, time(2), time(4)), "123", strict=False)
-    ]
+    windows = windows_from(datetime(2011, 12, 28, tzinfo=UTC), zone, time(2), time(4))
+    days = [window.day.day for window in islice(windows, 3)]
     assert days == [28, 29, 31]
 
 
