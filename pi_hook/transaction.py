@@ -130,7 +130,7 @@ class Transaction:
 
     def prepare(self, fetcher: apt_pkg.Acquire) -> None:
         """Queue the .debs that the cache does not hold yet. Raises ``StepError`` where one has no address."""
-        # Kept as long as we live: the fetcher's items write into it, and python-apt does not hold it for them (a crash).
+        # Kept as long as we live: the fetcher's items write into it, and python-apt does not hold it for them.
         self._manager = apt_pkg.PackageManager(self.depcache)
         try:
             self._manager.get_archives(fetcher, self._session.sources, self._session.records)

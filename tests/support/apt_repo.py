@@ -89,6 +89,7 @@ def build_deb(
     package: str,
     version: str,
     files: dict[str, str],
+    *,
     control: str = "",
     scripts: dict[str, str] | None = None,
 ) -> Path:
@@ -170,13 +171,14 @@ class Repo:
             f"{target}/release.json": json.dumps(record),
             f"{target}/deps": f"-> ../../deps/{deps}",
         }
-        self.add(build_deb(work, app_package, version, files, f"Depends: {deps_package}\n"), sign=sign)
+        self.add(build_deb(work, app_package, version, files, control=f"Depends: {deps_package}\n"), sign=sign)
         control = f"Depends: {app_package} (= {version}), {deps_package}{', ' + depends if depends else ''}\n"
         control += f"Update-Urgency: {urgency}\nUpdate-Notes: one line\nUpgrade-Requires: app-restart\n"
         link = f"/var/lib/{NAME}/current"
-        first = f"#!/bin/sh\nset -e\n{postinst}\n[ -e {link} ] || {{ mkdir -p /var/lib/{NAME}; ln -sfn {target} {link}; }}\n"
+        link_it = f"mkdir -p /var/lib/{NAME}; ln -sfn {target} {link}"
+        first = f"#!/bin/sh\nset -e\n{postinst}\n[ -e {link} ] || {{ {link_it}; }}\n"
         unit = {f"/usr/lib/systemd/system/{NAME}.service": f"[Service]\nExecStart={link}/run\n"}
-        self.add(build_deb(work, NAME, version, unit, control, {"postinst": first}), sign=sign)
+        self.add(build_deb(work, NAME, version, unit, control=control, scripts={"postinst": first}), sign=sign)
 
     def publish(self, *, key: str | None = None, date: float | None = None) -> None:
         """Write ``Packages`` and ``InRelease`` of channel stable."""
@@ -189,7 +191,8 @@ class Repo:
         }
         sums = "".join(f" {hashlib.sha256(body).hexdigest()} {len(body)} {path}\n" for path, body in indexes.items())
         release = (
-            f"Origin: {self.origin}\nLabel: pi-ota\nSuite: stable\nCodename: stable\nArchitectures: amd64\nComponents: main\n"
+            f"Origin: {self.origin}\nLabel: pi-ota\nSuite: stable\nCodename: stable\n"
+            "Architectures: amd64\nComponents: main\n"
             f"Date: {formatdate(date, usegmt=True)}\nSHA256:\n{sums}"
         )
         for path, body in indexes.items():

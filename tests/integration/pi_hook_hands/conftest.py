@@ -67,13 +67,11 @@ def server(repo: Repo) -> Iterator[RepoServer]:
 
 
 @pytest.fixture
-def device(
-    prepared: tuple[Path, ...], server: RepoServer, repo: Repo, keys: Keys, suite: str, tmp_path: Path
-) -> Iterator[apt_root.AptRoot]:
+def device(prepared: tuple[Path, ...], server: RepoServer, repo: Repo, tmp_path: Path) -> Iterator[apt_root.AptRoot]:
     with apt_root.AptRoot(prepared, tmp_path / "device") as system:
         # No source of Debian: what is not installed is not to be had, as on a device without network to it.
         for source in [*system.path.glob("etc/apt/sources.list"), *system.path.glob("etc/apt/sources.list.d/*")]:
             source.unlink()
-        keys.trust(system.path)
-        AptSourceFiles(system.root).write(AptSettings(server.url, suite, "stable", NAME, DEVICE_ID, TOKEN))
+        repo.keys.trust(system.path)
+        AptSourceFiles(system.root).write(AptSettings(server.url, repo.suite, "stable", NAME, DEVICE_ID, TOKEN))
         yield system

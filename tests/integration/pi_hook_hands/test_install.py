@@ -184,7 +184,7 @@ def test_a_hook_left_behind_by_a_removed_agent_does_not_stop_apt(installed: AptR
 def test_the_repository_cannot_replace_a_system_package(device: AptRoot, repo: Repo, origin: str) -> None:
     repo.release("1.0.0")
     work = repo.folder / "work"
-    repo.add(build_deb(work, "hostname", "99", {"/usr/share/evil": "x"}, "Essential: yes\n"))
+    repo.add(build_deb(work, "hostname", "99", {"/usr/share/evil": "x"}, control="Essential: yes\n"))
     repo.origin = origin
     repo.publish()
     device.run("apt-get", "update", "-o", "Dir::Cache::pkgcache=")

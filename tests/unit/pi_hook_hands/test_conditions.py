@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from .conftest import Programs, SmallRoot
 
 
+HOLDER = """
+import fcntl, sys
+lock = open(sys.argv[1], "r+")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
 def test_an_ordinary_system_forbids_nothing(small: SmallRoot) -> None:
     assert SystemConditions(small.root).read().problems == frozenset()
 
@@ -31,7 +40,7 @@ def test_a_lock_is_seen_but_not_taken(small: SmallRoot) -> None:
     assert lock_holder(small.root) is None
     # A process does not see its own POSIX locks.
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import fcntl, sys\nf = open(sys.argv[1], 'r+')\nfcntl.lockf(f, fcntl.LOCK_EX)\nprint('held', flush=True)\nsys.stdin.read()", str(lock)],
+        [sys.executable, "-c", HOLDER, str(lock)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )  # fmt: skip

@@ -12,6 +12,8 @@ from pi_hook.release_dir import ReleaseDir
 from .conftest import NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .conftest import SmallRoot
 
 
@@ -55,6 +57,25 @@ def test_current_never_names_nothing_while_it_is_flipped(small: SmallRoot, monke
     assert releases.active() == "1.0.0"
 
 
+def rewrite(folder: Path, old: str, new: str) -> None:
+    record = folder / "release.json"
+    record.write_text(record.read_text().replace(old, new))
+
+
+DAMAGES: dict[str, Callable[[SmallRoot, Path], object]] = {
+    "run": lambda _, folder: (folder / "run").unlink(),
+    "mode": lambda _, folder: (folder / "run").chmod(0o644),
+    "json": lambda _, folder: (folder / "release.json").write_text('{"schema": 1, "na'),
+    "empty": lambda _, folder: (folder / "release.json").write_text(""),
+    "other": lambda _, folder: rewrite(folder, "1.0.0", "1.0.1"),
+    "schema": lambda _, folder: rewrite(folder, '"schema": 1', '"schema": 2'),
+    "deps": lambda small, _: (small.path / f"usr/lib/{NAME}/deps/0123456789ab").rmdir(),
+    "dpkg": lambda small, _: small.forget(f"{NAME}-deps-0123456789ab"),
+    "unpacked": lambda small, _: small.package(f"{NAME}-app-1.0.0", "1.0.0", "install ok unpacked"),
+    "gone": lambda _, folder: (folder / "release.json").unlink(),
+}
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -72,28 +93,7 @@ def test_current_never_names_nothing_while_it_is_flipped(small: SmallRoot, monke
 )
 def test_an_incomplete_release_is_not_activated(small: SmallRoot, damage: str, words: str) -> None:
     folder = small.release("1.0.0")
-    record = folder / "release.json"
-    match damage:
-        case "run":
-            (folder / "run").unlink()
-        case "mode":
-            (folder / "run").chmod(0o644)
-        case "json":
-            record.write_text(record.read_text()[:20])
-        case "empty":
-            record.write_text("")
-        case "other":
-            record.write_text(record.read_text().replace("1.0.0", "1.0.1"))
-        case "schema":
-            record.write_text(record.read_text().replace('"schema": 1', '"schema": 2'))
-        case "deps":
-            (small.path / f"usr/lib/{NAME}/deps/0123456789ab").rmdir()
-        case "dpkg":
-            small.forget(f"{NAME}-deps-0123456789ab")
-        case "unpacked":
-            small.package(f"{NAME}-app-1.0.0", "1.0.0", "install ok unpacked")
-        case "gone":
-            record.unlink()
+    DAMAGES[damage](small, folder)
     releases = ReleaseDir(NAME, small.root)
     assert not releases.complete("1.0.0")
     with pytest.raises(ReleaseError, match=words):

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 SINCE = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def shows(active: str, sub: str, result: str = "success", pid: int = 0, restarts: int = 0, load: str = "loaded") -> str:
+def shows(
+    active: str, sub: str, result: str = "success", *, pid: int = 0, restarts: int = 0, load: str = "loaded"
+) -> str:
     lines = [
         f"LoadState={load}",
         f"ActiveState={active}",
@@ -56,19 +58,19 @@ def test_a_process_that_has_just_ended_has_no_release(small: SmallRoot, programs
 
 
 @pytest.mark.parametrize(
-    ("shown", "active", "failed", "words"),
+    ("shown", "state"),
     [
-        (("failed", "failed", "exit-code"), False, True, "failed (failed) (Result: exit-code)"),
-        (("activating", "auto-restart", "exit-code"), False, False, "activating (auto-restart) (Result: exit-code)"),
-        (("active", "exited"), False, False, "active (exited)"),
+        (("failed", "failed", "exit-code"), (False, True, "failed (failed) (Result: exit-code)")),
+        (("activating", "auto-restart", "signal"), (False, False, "activating (auto-restart) (Result: signal)")),
+        (("active", "exited", "success"), (False, False, "active (exited)")),
     ],
 )
 def test_other_states(
-    small: SmallRoot, programs: Programs, shown: tuple[str, ...], active: bool, failed: bool, words: str
+    small: SmallRoot, programs: Programs, shown: tuple[str, str, str], state: tuple[bool, bool, str]
 ) -> None:
     programs.put("systemctl", shows(*shown))
-    state = AssistantService(NAME, small.root).state()
-    assert (state.active, state.failed, state.words) == (active, failed, words)
+    seen = AssistantService(NAME, small.root).state()
+    assert (seen.active, seen.failed, seen.words) == state
 
 
 def test_a_unit_that_is_not_there(small: SmallRoot, programs: Programs) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pi_hook.ports import Problem, Step, StepRequest, StepResult
 from pi_hook.step_files import Ticket, read_request, read_result, request_path, result_path, write_request, write_result
-from pi_hook.units import SystemdSteps
+from pi_hook.units import SystemdStep, SystemdSteps
 
 if TYPE_CHECKING:
     from .conftest import Programs, SmallRoot
@@ -20,7 +20,7 @@ REQUEST = StepRequest("sample-assistant", "1.1.0", "urgent")
 IDLE = "case $1 in show) echo inactive;; esac"
 
 
-def ended(step: object) -> bool:
+def ended(step: SystemdStep) -> bool:
     readable, _, _ = select.select([step], [], [], 10)
     return bool(readable)
 

@@ -1,0 +1,116 @@
+"""The Debian package itself: clean, safe to upgrade in the middle of its own work, gone without a trace when purged."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pi_hook.apt_source import AptSourceFiles
+from pi_hook.ports import AptSettings, Step
+from pi_hook.release_dir import ReleaseDir
+from tests.support import apt_root
+from tests.support.apt_repo import DEVICE_ID, NAME, TOKEN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.apt_repo import Repo
+
+# What dpkg, apt and the system's logs write for any package; a group stays, as Debian does it.
+_OTHERS = ("var/lib/dpkg/", "var/log/", "var/cache/", "etc/group", "etc/gshadow", "etc/.pwd.lock", "root/", "dev/")
+_MORE = ("usr/lib/python3", "var/lib/systemd/deb-systemd-helper-", "etc/subuid", "etc/subgid", "var/lib/apt/lists/")
+
+
+def files(system: apt_root.AptRoot) -> set[str]:
+    found = set()
+    for folder, folders, names in os.walk(system.path):
+        if folder == str(system.path):
+            folders.remove("proc")
+        found |= {os.path.relpath(os.path.join(folder, name), system.path) for name in [*folders, *names]}  # noqa: PTH118
+    return {path for path in found if not path.startswith((*_OTHERS, *_MORE))}
+
+
+@pytest.mark.root
+@pytest.mark.network
+def test_purge_leaves_nothing(suite: str, agent_deb: Path, tmp_path: Path) -> None:
+    with apt_root.AptRoot((apt_root.base(suite),), tmp_path / "device") as system:
+        before = files(system)
+        system.run("dpkg", "--install", system.copy_in(agent_deb, "/root/pi-hook.deb"))
+        assert system.run("getent", "group", "pi-hook").stdout.startswith("pi-hook:")
+        assert (system.path / "var/lib/pi-hook").stat().st_mode & 0o777 == 0o711
+        enabled = system.path / "etc/systemd/system/multi-user.target.wants"
+        assert {path.name for path in enabled.iterdir()} >= {"pi-hook.service", "pi-hook-recover.service"}
+        AptSourceFiles(system.root).write(AptSettings("http://127.0.0.1:9", suite, "stable", NAME, DEVICE_ID, TOKEN))
+        ReleaseDir(NAME, system.root).protect(frozenset({"1.0.0"}))
+        system.step(Step.REFRESH, "1.0.0")
+        (system.path / "etc/pi-hook/pi-hook.toml").write_text("secret")
+        system.run("dpkg", "--purge", "pi-hook")
+        assert files(system) - before == set()
+
+
+def test_purge_with_layers_installed_leaves_the_assistant_running(device: apt_root.AptRoot, repo: Repo) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    device.step(Step.REFRESH, "1.0.0")
+    assert device.step(Step.INSTALL, "1.0.0").problem is None
+    device.run("dpkg", "--purge", "pi-hook")
+    assert device.version(NAME) == "1.0.0"
+    assert (device.path / f"usr/lib/{NAME}/releases/1.0.0/run").exists()
+    assert (device.path / f"var/lib/{NAME}/current").is_symlink()
+
+
+def test_protected_layers_survive_a_persons_autoremove(device: apt_root.AptRoot, repo: Repo) -> None:
+    for version, deps in (("1.0.0", "aaaaaaaaaaaa"), ("1.1.0", "bbbbbbbbbbbb")):
+        repo.release(version, deps=deps)
+        repo.publish()
+        device.step(Step.REFRESH, version)
+        ReleaseDir(NAME, device.root).protect(frozenset({"1.0.0"}))
+        assert device.step(Step.INSTALL, version).problem is None
+    device.run("apt-get", "autoremove", "--yes")
+    assert device.version(f"{NAME}-app-1.0.0") == "1.0.0"
+    assert device.version(f"{NAME}-deps-aaaaaaaaaaaa") == "1"
+    # ... and go once nobody needs them.
+    releases = ReleaseDir(NAME, device.root)
+    (device.path / f"var/lib/{NAME}/current").unlink()
+    releases.activate("1.1.0")
+    assert releases.remove_others(frozenset({"1.1.0"})) == [f"{NAME}-app-1.0.0", f"{NAME}-deps-aaaaaaaaaaaa"]
+    assert not (device.path / f"usr/lib/{NAME}/releases/1.0.0").exists()
+    assert device.version(NAME) == "1.1.0"
+    left = {path.name.partition("_")[0] for path in (device.path / "var/lib/pi-hook/archives").glob("*.deb")}
+    assert left == {NAME, f"{NAME}-app-1.1.0", f"{NAME}-deps-bbbbbbbbbbbb"}
+
+
+def test_an_upgrade_of_the_agent_touches_no_step_unit(agent_deb: Path, tmp_path: Path) -> None:
+    subprocess.run(["dpkg-deb", "--control", str(agent_deb), str(tmp_path)], check=True)
+    scripts = {
+        path.name: path.read_text() for path in tmp_path.iterdir() if path.name in {"preinst", "postinst", "prerm"}
+    }
+    for name, script in scripts.items():
+        for line in script.splitlines():
+            acts = "systemctl" in line or "deb-systemd-invoke" in line
+            assert not (acts and any(step in line for step in Step)), f"{name}: {line}"
+    assert "deb-systemd-invoke stop" not in scripts.get("preinst", "")
+
+
+def test_the_command_line_is_there(device: apt_root.AptRoot) -> None:
+    done = device.run("pi-hook", "worker", "nonsense", check=False)
+    assert done.returncode == 2
+    assert "usage" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("lintian") is None, reason="lintian is not installed")
+def test_lintian_finds_no_error(agent_deb: Path) -> None:
+    done = subprocess.run(
+        ["lintian", "--allow-root", "--fail-on", "error", str(agent_deb)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_two_builds_are_the_same_bytes(agent_deb: Path, tmp_path: Path) -> None:
+    subprocess.run([str(apt_root.CHECKOUT / "debian/build"), str(tmp_path)], check=True, capture_output=True)
+    [again] = tmp_path.glob("pi-hook_*_all.deb")
+    assert again.read_bytes() == agent_deb.read_bytes()
