@@ -154,6 +154,21 @@ def test_first_release_that_cannot_be_announced_leaves_nothing_published(stack: 
     assert stack.run("show").stdout == ""
 
 
+def test_aptly_that_cannot_publish_gets_its_old_snapshot_back(
+    stack: BuilderStack, payload: Path, published: dict[str, str]
+) -> None:
+    """A file in the way makes aptly fail in the middle of publishing, after packages and snapshot are there."""
+    pool = stack.public / "trixie/pool/main/t/tiny-assistant"
+    in_the_way = pool / "tiny-assistant_1.1.0_amd64.deb"
+    in_the_way.write_bytes(b"something else")
+    outcome = stack.release(payload, "1.1.0")
+    assert outcome.status == 9
+    assert "aptly refused while publishing trixie/stable" in outcome.sentence
+    assert without_signatures(stack.tree()) == without_signatures(published)
+    assert [row["version"] for row in stack.run("show", "--json").json] == ["1.0.0"]
+    assert stack.release(payload, "1.1.0").status == 0
+
+
 def test_a_key_that_may_only_look_is_refused_by_the_real_server(payload: Path, tmp_path: Path) -> None:
     with running_server(tmp_path / "server") as server, builder_stack() as stack:
         stack.settings.write_text(

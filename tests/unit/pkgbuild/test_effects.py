@@ -1,0 +1,226 @@
+"""What the edges say when the world does not answer as it should."""
+
+from __future__ import annotations
+
+import errno
+import io
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from requests import Response
+
+from pkgbuild import aptly, errors, keys, locking, process, signing, stack
+from pkgbuild.aptly import Aptly
+from pkgbuild.errors import Kind, PkgbuildError
+from pkgbuild.progress import Progress, human_size
+
+
+def answer(status: int, body: bytes) -> Response:
+    found = Response()
+    found.status_code = status
+    found.raw = io.BytesIO(body)
+    return found
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> list[Response]:
+    """The answers of an aptly, in order."""
+    answers: list[Response] = []
+    monkeypatch.setattr("requests.Session.request", lambda *_, **__: answers.pop(0))
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b'{"error": "unable to detached sign file: exit status 2"}', Kind.MISSING_KEY),
+        (b'[{"error": "looks like there are no gpg keys"}]', Kind.MISSING_KEY),
+        (b'{"error": "write /x: no space left on device"}', Kind.DISK_FULL),
+        (b'{"error": "prefix already used"}', Kind.PUBLISH_FAILED),
+        (b"gateway", Kind.PUBLISH_FAILED),
+    ],
+)
+def test_refusal_of_aptly_becomes_a_kind(server: list[Response], body: bytes, kind: Kind) -> None:
+    server.append(answer(500, body))
+    with pytest.raises(PkgbuildError) as caught:
+        Aptly("http://x", timeout_seconds=1, archive_key="A").publish("trixie", "stable", "s")
+    assert caught.value.kind is kind
+
+
+def test_failed_files_of_a_successful_answer_are_a_failure(server: list[Response]) -> None:
+    report = (
+        b'{"FailedFiles": ["a.deb"], "Report": {"Warnings": ["conflict in package a"], "Added": [], "Removed": []}}'
+    )
+    server.append(answer(200, report))
+    with pytest.raises(PkgbuildError, match="did not take all packages: conflict in package a") as caught:
+        Aptly("http://x", timeout_seconds=1, archive_key=None).add_uploaded("r", "f")
+    assert caught.value.kind is Kind.PUBLISH_FAILED
+
+
+def test_first_publishing_asks_for_everything_that_must_never_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: dict[str, object] = {}
+
+    def request(_: object, method: str, url: str, **values: object) -> Response:
+        sent.update(method=method, url=url, **values)
+        return answer(201, b"{}")
+
+    monkeypatch.setattr("requests.Session.request", request)
+    Aptly("unix:///run/a b.sock", timeout_seconds=7, archive_key="KEY").publish("trixie", "stable", "snap")
+    assert sent["url"] == "http+unix://%2Frun%2Fa%20b.sock/api/publish/trixie"
+    assert sent["timeout"] == (10, 7)
+    body = sent["json"]
+    assert isinstance(body, dict)
+    assert body["Origin"] == body["Label"] == "pi-ota"
+    assert body["Architectures"] == ["amd64", "arm64", "armhf"]
+    assert body["Signing"] == {"Batch": True, "GpgKey": "KEY"}
+    assert [body[name] for name in ("AcquireByHash", "SkipContents", "SkipBz2")] == [True, True, True]
+
+
+def test_full_disks_are_recognised() -> None:
+    assert errors.is_disk_full(OSError(errno.ENOSPC, "x"))
+    assert errors.is_disk_full(OSError(errno.EDQUOT, "x"))
+    assert errors.is_disk_full("tar: write error: No space left on device")
+    assert not errors.is_disk_full(OSError(errno.EACCES, "x"))
+
+
+def test_missing_program_names_its_debian_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PkgbuildError, match="run `apt-get install gnupg`"):
+        process.run(["gpg", "--version"], doing="x")
+
+
+def test_failing_program_is_quoted_and_never_waits_for_a_keyboard() -> None:
+    with pytest.raises(process.ToolError, match=r"sh failed \(status 3\) while trying: bad luck") as caught:
+        process.run(["sh", "-c", "read x || true; echo bad luck >&2; exit 3"], doing="trying")
+    assert (caught.value.status, caught.value.said) == (3, "bad luck")
+    with pytest.raises(PkgbuildError) as full:
+        process.run(["sh", "-c", "echo No space left on device >&2; exit 1"], doing="trying")
+    assert full.value.kind is Kind.DISK_FULL
+
+
+def test_program_that_hangs_is_ended() -> None:
+    with pytest.raises(PkgbuildError, match="took longer than 0 seconds while trying"):
+        process.run(["sleep", "60"], doing="trying", timeout_seconds=0.05)
+
+
+def test_second_publisher_waits_for_the_first_and_gives_up_in_the_end(tmp_path: Path) -> None:
+    path, said, order = tmp_path / "lock", list[str](), list[str]()
+    with locking.publishing(path, said.append):
+        with (
+            pytest.raises(PkgbuildError, match="Another release") as caught,
+            locking.publishing(path, said.append, patience_seconds=0),
+        ):
+            pass
+        assert caught.value.kind is Kind.BUSY
+        assert said == []
+
+        def second() -> None:
+            with locking.publishing(path, said.append):
+                order.append("second")
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not said:
+            time.sleep(0.005)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+    assert "waiting for another release" in said[0]
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[stack.KeyPair]:
+    with tempfile.TemporaryDirectory(prefix="pk-", dir="/tmp") as folder:  # gpg-agent's socket needs a short path
+        made = stack.make_keys(Path(folder))
+        yield made
+        for key in (made.builder, made.archive):
+            keys.stop_agent(key)
+
+
+def test_keys_are_made_once_and_apart(pair: stack.KeyPair) -> None:
+    state = pair.builder.home.parents[1]
+    assert stack.make_keys(state) == pair
+    assert pair.builder.fingerprint != pair.archive.fingerprint
+    assert pair.builder.home.stat().st_mode & 0o777 == 0o700
+    assert keys.find(pair.builder.home, pair.builder.long_id, whose="builder") == pair.builder
+    for wrong in (pair.archive.fingerprint, "F" * 40):
+        with pytest.raises(PkgbuildError, match="The builder key is missing"):
+            keys.find(pair.builder.home, wrong, whose="builder")
+
+
+def test_too_long_a_path_for_gpg_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PkgbuildError, match="use a shorter state folder") as caught:
+        keys.create(tmp_path / ("x" * 90), whose="builder", user_id="x")
+    assert caught.value.kind is Kind.BAD_INPUT
+
+
+def package(folder: Path) -> Path:
+    tree = folder / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(
+        "Package: a\nVersion: 1\nArchitecture: all\nMaintainer: A <a@b.example>\nDescription: a\n"
+    )
+    (tree / "data").write_text("data" * 1000)
+    path = folder / "a_1_all.deb"
+    process.run(["dpkg-deb", "-Zxz", "--root-owner-group", "--build", tree, path], doing="x")
+    return path
+
+
+def test_same_bytes_are_signed_once(pair: stack.KeyPair, tmp_path: Path) -> None:
+    path = package(tmp_path)
+    unsigned = path.read_bytes()
+    signer = signing.Signer(pair.builder, tmp_path / "cache")
+    with pytest.raises(PkgbuildError, match="does not carry a valid signature"):
+        signer.verify(path)
+    signer.sign(path)
+    signed = path.read_bytes()
+    assert signed.startswith(unsigned[:1000])
+    signer.verify(path)
+    path.write_bytes(unsigned)
+    signer.sign(path)
+    assert path.read_bytes() == signed
+    signer.forget()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_signature_of_another_key_or_over_other_bytes_is_refused(pair: stack.KeyPair, tmp_path: Path) -> None:
+    path = package(tmp_path)
+    signing.Signer(pair.archive, tmp_path / "cache").sign(path)
+    signer = signing.Signer(pair.builder, tmp_path / "cache2")
+    with pytest.raises(PkgbuildError, match="does not carry a valid signature"):
+        signer.verify(path)
+    path = package(tmp_path / "again")
+    signer.sign(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"data.tar.xz") + 100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(PkgbuildError, match="does not carry a valid signature"):
+        signer.verify(path)
+
+
+def test_progress_counts_steps() -> None:
+    stream = io.StringIO()
+    progress = Progress(2, stream)
+    progress.step("building")
+    progress.detail("more")
+    progress.step("publishing")
+    assert stream.getvalue() == "[1/2] building\n      more\n[2/2] publishing\n"
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (56_723_864, "56.7 MB"), (3 * 10**9, "3.0 GB")]
+)
+def test_sizes_are_for_people(size: int, words: str) -> None:
+    assert human_size(size) == words
+
+
+def test_words_of_aptly_in_any_form() -> None:
+    assert aptly._words(answer(404, b'{"error": "gone"}')) == "gone"
+    assert aptly._words(answer(404, b"[]")) == "[]"
+    assert aptly._words(answer(502, b"<html>")) == "status 502: <html>"
