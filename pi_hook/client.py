@@ -89,8 +89,8 @@ class HttpServer:
                 json.dumps(body, separators=(",", ":")).encode(),
                 {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "User-Agent": self._agent},
             )
-            response = connection.getresponse()
-            raw = response.read(_LARGEST_ANSWER + 1)
+            with connection.getresponse() as response:
+                raw = response.read(_LARGEST_ANSWER + 1)
         except (OSError, http.client.HTTPException, ValueError) as error:
             # ValueError: http.client's for an answer it cannot parse. TLS errors are OSErrors.
             raise ServerError(f"{self._host}:{self._port} cannot be asked: {error or type(error).__name__}") from error

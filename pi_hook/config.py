@@ -6,6 +6,7 @@ Fragments are ``/etc/pi-hook/pi-hook.toml`` and, over it, ``/etc/pi-hook/pi-hook
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, field
 from datetime import time, timedelta
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SETTINGS_FILE = Path("/etc/pi-hook/pi-hook.toml")
 SETTINGS_FOLDER = Path("/etc/pi-hook/pi-hook.d")
 _CONFIRMED_HEARTBEATS = 3
+_LOOPBACK_V4 = re.compile(r"127(\.\d{1,3}){3}")
 _LOOPBACK = frozenset({"localhost", "::1"})
 _REQUIRED = ("server.url", "assistant.name")
 
@@ -148,7 +150,7 @@ def load(file: Path = SETTINGS_FILE, folder: Path | None = SETTINGS_FOLDER) -> S
 
 def may_be_plain(host: str, plain_http_hosts: frozenset[str]) -> bool:
     """Whether a host may be spoken to without TLS: loopback, and what a development setting names."""
-    return host in _LOOPBACK or host.startswith("127.") or host in plain_http_hosts
+    return host in _LOOPBACK or _LOOPBACK_V4.fullmatch(host) is not None or host in plain_http_hosts
 
 
 def _check_transport(url: str, hosts: frozenset[str]) -> None:
