@@ -29,7 +29,7 @@ def until(what: str, look: Callable[[], T | None], seconds: float, seen: Callabl
         if found:
             return found
         if time.monotonic() > deadline:
-            raise NotObservedError(f"not seen within {seconds:.0f} s: {what}. Seen instead: {seen()}")
+            raise NotObservedError(f"not seen within {seconds:.0f} s: {what}; seen instead: {seen() or 'nothing'}")
         time.sleep(POLL_SECONDS)
 
 

@@ -31,6 +31,7 @@ HEARTBEAT_SECONDS = 5
 IDLE_REQUIRED_SECONDS = 30
 QUIET_SECONDS = 10
 SOAK_SECONDS = 10
+ENROLL_SECONDS = 60.0
 UPDATE_SECONDS = 180.0
 
 FIRST_BOOT_SETTINGS = f"""\
@@ -115,7 +116,7 @@ class Story:
     def enroll(self) -> None:
         """The Pi registers by itself, with the token from its boot partition."""
         self._tell.act("The Pi enrolls")
-        device = until("a registered device", self._server.device, UPDATE_SECONDS, self.device.journal)
+        device = until("a registered device", self._server.device, ENROLL_SECONDS)
         self._tell.seen("enrolled", f"device {device['id']}, zone {device['timezone']}")
 
     def first_installation(self) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 from repo_server import times
 from repo_server.grant import Reason, UpdateState, Urgency
-from repo_server.lifecycle import Status
+from repo_server.lifecycle import Status, Verdict
 
 Time = Annotated[
     datetime,
@@ -137,6 +137,24 @@ class DeviceUpdate(Answer):
     log_tail: str | None
     sequence: int
     updated_at: Time
+
+
+class DeviceUpdateEvent(Answer):
+    """One event of a device update: what the device reported, or the server's own grant or its withdrawal."""
+
+    sequence: int | None
+    """The device's; null for the server's own events."""
+    status: Status
+    verdict: Verdict
+    """Whether it changed anything."""
+    version: str | None
+    reason: str | None
+    retry_at: Time | None
+    detail: str | None
+    log_tail: str | None
+    at: Time
+    """By the device's clock, except for the server's own."""
+    received_at: Time
 
 
 class Page(Answer, Generic[Item]):

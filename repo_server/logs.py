@@ -22,6 +22,12 @@ def configure() -> None:
     _log.propagate = False
 
 
+def _size(response: Response) -> str:
+    """The body's bytes, as promised to the client; "-" where it is not known in advance."""
+    sent = 0 if request.method == "HEAD" else response.calculate_content_length()
+    return "-" if sent is None else f"{sent}B"
+
+
 def install(app: Flask) -> None:
     """Log each request as it is answered; a failure's reference and place go on the same line."""
 
@@ -38,10 +44,11 @@ def install(app: Flask) -> None:
         failure = g.get("failure", "")
         _log.log(
             logging.ERROR if failure else logging.INFO,
-            "%s %s %d %.1fms who=%s%s",
+            "%s %s %d %s %.1fms who=%s%s",
             quote(request.method, safe="")[:20],
             path,
             response.status_code,
+            _size(response),
             milliseconds,
             who,
             f" {failure}" if failure else "",

@@ -20,6 +20,7 @@ from repo_server.version import VERSION
 _REF = "#/components/schemas/{model}"
 _DEVICES, _UPDATES = answers.Page[answers.Device], answers.Page[answers.Update]
 _DEVICE_UPDATES = answers.Page[answers.DeviceUpdate]
+_EVENTS = answers.Page[answers.DeviceUpdateEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ OPERATIONS = (
     Operation("get", "/updates/{update_id}", "One update", "ApiKey", {200: answers.Update}, (404,), right=Right.VIEW),
     Operation("get", "/updates/{update_id}/devices", "How far each device is", "ApiKey", {200: _DEVICE_UPDATES},
               (404, 422), None, wire.PageQuery, Right.VIEW),
+    Operation("get", "/updates/{update_id}/devices/{device_id}/events", "What happened on one device", "ApiKey",
+              {200: _EVENTS}, (404, 422), None, wire.PageQuery, Right.VIEW),
     Operation("post", "/updates/{update_id}/pause", "Devices that have not started wait", "ApiKey",
               {200: answers.Update}, (404, 409), right=Right.OPERATE),
     Operation("post", "/updates/{update_id}/resume", "Go on", "ApiKey", {200: answers.Update}, (404, 409),

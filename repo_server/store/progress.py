@@ -116,6 +116,26 @@ def list_page(connection: sqlite3.Connection, update_id: str, query: wire.PageQu
     )
 
 
+def list_events(
+    connection: sqlite3.Connection, update_id: str, device_id: str, query: wire.PageQuery
+) -> Rows[answers.DeviceUpdateEvent]:
+    """One page of what happened on one device in one update, the oldest first."""
+    return page(
+        connection,
+        # As text of fixed width: a cursor is text, and so orders as the numbers do.
+        "SELECT *, printf('%019d', id) AS position FROM device_update_events",
+        [("update_id = ?", update_id), ("device_id = ?", device_id)],
+        key="position",
+        limit=query.limit,
+        cursor=query.cursor,
+        make=_event_answer,
+    )
+
+
+def _event_answer(row: sqlite3.Row) -> answers.DeviceUpdateEvent:
+    return answers.DeviceUpdateEvent(**{name: row[name] for name in answers.DeviceUpdateEvent.model_fields})
+
+
 def _answer(row: sqlite3.Row) -> answers.DeviceUpdate:
     same = ("device_id", "status", "reason", "retry_at", "detail", "log_tail", "sequence", "updated_at")
     return answers.DeviceUpdate(**{name: row[name] for name in same})

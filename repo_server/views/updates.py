@@ -51,6 +51,16 @@ def devices(update_id: uuid.UUID) -> Response:
     return answers.respond(answers.Page[answers.DeviceUpdate](items=rows.items, next_cursor=rows.next_cursor))
 
 
+@blueprint.get("/updates/<uuid:update_id>/devices/<uuid:device_id>/events")
+@require(Right.VIEW)
+def events(update_id: uuid.UUID, device_id: uuid.UUID) -> Response:
+    """What happened on one device, the oldest first."""
+    _found(update_id)
+    query = body.read_query(wire.PageQuery)
+    rows = progress.list_events(context().db.connection(), str(update_id), str(device_id), query)
+    return answers.respond(answers.Page[answers.DeviceUpdateEvent](items=rows.items, next_cursor=rows.next_cursor))
+
+
 @blueprint.post("/updates/<uuid:update_id>/pause")
 @require(Right.OPERATE)
 def pause(update_id: uuid.UUID) -> Response:

@@ -21,6 +21,7 @@ KEYED: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/api/v1/updates/", None, WATCH),
     ("GET", f"/api/v1/updates/{UPDATE}", None, WATCH),
     ("GET", f"/api/v1/updates/{UPDATE}/devices", None, WATCH),
+    ("GET", f"/api/v1/updates/{UPDATE}/devices/{DEVICE}/events", None, WATCH),
     ("POST", "/api/v1/updates/", announcement(), {B, A}),
     ("POST", f"/api/v1/updates/{UPDATE}/pause", None, STEER),
     ("POST", f"/api/v1/updates/{UPDATE}/resume", None, STEER),

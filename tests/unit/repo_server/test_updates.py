@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.fleet_bodies import OTHER_DEVICE, announcement
+from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, announcement, status
 from tests.unit.repo_server.conftest import Service
 
 UPDATES = "/api/v1/updates/"
@@ -85,11 +85,30 @@ def test_updates_are_listed_newest_first_and_by_filter(service: Service) -> None
     assert service.request("GET", UPDATES + made[0], key=key).get_json()["version"] == "1.0.0"
 
 
-@pytest.mark.parametrize("path", ["", "/devices", "/pause"])
+@pytest.mark.parametrize("path", ["", "/devices", f"/devices/{DEVICE}/events", "/pause"])
 def test_an_unknown_update_is_not_found(service: Service, path: str) -> None:
     method = "POST" if path == "/pause" else "GET"
     answer = service.request(method, UPDATES + OTHER_DEVICE + path, key=service.key("admin"))
     assert (answer.status_code, answer.get_json()["error"]["kind"]) == (404, "not_found")
+
+
+def test_events_tell_what_happened_in_order_and_page(service: Service) -> None:
+    service.register()
+    update = service.announce()
+    service.beat()
+    service.report(update, status(1, "refreshed"), status(2, "downloading"), status(3, "downloaded"))
+    service.report(update, status(4, "deferred", reason="RECENT_ACTIVITY", retry_at="2026-03-29T02:30:00Z"))
+    path, key = f"{UPDATES}{update}/devices/{DEVICE}/events", service.key("viewer")
+    events = service.request("GET", path, key=key).get_json()["items"]
+    assert [(event["sequence"], event["status"]) for event in events] == [
+        (None, "granted"), (1, "refreshed"), (2, "downloading"), (3, "downloaded"), (4, "deferred"),
+    ]  # fmt: skip
+    assert (events[-1]["reason"], events[-1]["retry_at"]) == ("RECENT_ACTIVITY", "2026-03-29T02:30:00Z")
+    first = service.request("GET", path + "?limit=3", key=key).get_json()
+    rest = service.request("GET", f"{path}?limit=3&cursor={first['next_cursor']}", key=key).get_json()
+    assert first["items"] + rest["items"] == events
+    assert rest["next_cursor"] is None
+    assert service.request("GET", f"{UPDATES}{update}/devices/{OTHER_DEVICE}/events", key=key).get_json()["items"] == []
 
 
 def test_a_withdrawn_update_cannot_be_resumed(service: Service) -> None:
