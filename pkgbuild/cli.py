@@ -173,7 +173,8 @@ def keys_package(*, version: str, output: Path) -> None:
         archive = keys.find(
             settings.resolve(files.archive.gnupghome or str(archive_home)), files.archive.key, whose="archive"
         )
-        print(keyring.build(builder, archive, version, output).path)
+        with keys.no_agent_left_behind(builder.home):
+            print(keyring.build(builder, archive, version, output).path)
 
 
 @main.command()

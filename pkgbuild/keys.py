@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.process import run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _LONGEST_SOCKET_PATH = 107
@@ -76,9 +78,18 @@ def create(home: Path, *, whose: str, user_id: str) -> Key:
     return find(home, None, whose=whose)
 
 
-def stop_agent(key: Key) -> None:
-    """End the gpg-agent that gpg has started for this home."""
-    run(["gpgconf", "--kill", "gpg-agent"], env=key.env, doing="ending gpg-agent", kind=Kind.INTERNAL)
+@contextmanager
+def no_agent_left_behind(home: Path) -> Iterator[None]:
+    """End the gpg-agent that gpg starts for ``home`` meanwhile; one that ran before, with its passphrases, stays."""
+    env = {"GNUPGHOME": str(home.resolve())}
+    # its exit status is 0 either way; only an agent answers
+    words = ["gpg-connect-agent", "--no-autostart", "--quiet", "GETINFO pid", "/bye"]
+    ran_before = "OK" in run(words, env=env, doing="looking for gpg-agent").splitlines()
+    try:
+        yield
+    finally:
+        if not ran_before and home.is_dir():
+            run(["gpgconf", "--kill", "gpg-agent"], env=env, doing="ending gpg-agent")
 
 
 def _fingerprints(home: Path) -> list[str]:

@@ -52,7 +52,12 @@ def run(settings: Settings, request: Request, progress: Progress) -> dict[str, A
     )
     work = settings.state / "build"
     work.mkdir(parents=True, exist_ok=True)
-    with closing(aptly), tempfile.TemporaryDirectory(prefix="release-", dir=work) as folder:
+    home = settings.resolve(settings.file.builder.gnupghome or "keys/builder")
+    with (
+        closing(aptly),
+        keys.no_agent_left_behind(home),
+        tempfile.TemporaryDirectory(prefix="release-", dir=work) as folder,
+    ):
         return _Run(settings, request, progress, aptly, Path(folder)).run()
 
 

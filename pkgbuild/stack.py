@@ -37,10 +37,11 @@ def key_homes(state: Path) -> tuple[Path, Path]:
 def make_keys(state: Path) -> KeyPair:
     """Make the keys that are missing in ``state``."""
     builder, archive = key_homes(state)
-    return KeyPair(
-        builder=keys.create(builder, whose="builder", user_id="pi-ota builder"),
-        archive=keys.create(archive, whose="archive", user_id="pi-ota archive"),
-    )
+    with keys.no_agent_left_behind(builder), keys.no_agent_left_behind(archive):
+        return KeyPair(
+            builder=keys.create(builder, whose="builder", user_id="pi-ota builder"),
+            archive=keys.create(archive, whose="archive", user_id="pi-ota archive"),
+        )
 
 
 def init(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import subprocess
 import tempfile
 import threading
 import time
@@ -137,10 +138,10 @@ def test_second_publisher_waits_for_the_first_and_gives_up_in_the_end(tmp_path: 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[stack.KeyPair]:
     with tempfile.TemporaryDirectory(prefix="pk-", dir="/tmp") as folder:  # gpg-agent's socket needs a short path
+        builder, archive = stack.key_homes(Path(folder))
         made = stack.make_keys(Path(folder))
-        yield made
-        for key in (made.builder, made.archive):
-            keys.stop_agent(key)
+        with keys.no_agent_left_behind(builder), keys.no_agent_left_behind(archive):
+            yield made
 
 
 def test_keys_are_made_once_and_apart(pair: stack.KeyPair) -> None:
@@ -152,6 +153,21 @@ def test_keys_are_made_once_and_apart(pair: stack.KeyPair) -> None:
     for wrong in (pair.archive.fingerprint, "F" * 40):
         with pytest.raises(PkgbuildError, match="The builder key is missing"):
             keys.find(pair.builder.home, wrong, whose="builder")
+
+
+def test_only_an_agent_of_our_own_is_ended(pair: stack.KeyPair) -> None:
+    def runs() -> bool:
+        words = ["gpg-connect-agent", "--homedir", str(pair.archive.home), "--no-autostart", "GETINFO pid", "/bye"]
+        return b"OK" in subprocess.run(words, check=False, capture_output=True).stdout
+
+    start = ["gpg-connect-agent", "--homedir", str(pair.archive.home), "--quiet", "/bye"]
+    assert not runs()
+    with keys.no_agent_left_behind(pair.archive.home):
+        subprocess.run(start, check=True, capture_output=True)
+        with keys.no_agent_left_behind(pair.archive.home):
+            pass
+        assert runs()
+    assert not runs()
 
 
 def test_too_long_a_path_for_gpg_is_said(tmp_path: Path) -> None:
