@@ -125,8 +125,10 @@ class ActivityLog:
             source.close()
 
     def _load(self) -> float:
+        if self._kept is None:
+            return 0.0
         try:
-            last = float(self._kept.read_text(encoding="ascii")) if self._kept is not None else 0.0
+            last = float(self._kept.read_text(encoding="ascii"))
         except (OSError, ValueError):
             return 0.0
         # Up to _KEPT_EVERY of later activity may not have been written.

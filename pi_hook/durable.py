@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
+_MOST_WHY = 200
+"""Characters of the reason in the log: it may quote the file."""
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -30,7 +32,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def set_aside(path: Path, why: str) -> None:
     """Rename an unusable file to ``NAME.unusable`` (the last one is kept) and say so."""
     aside = path.with_name(f"{path.name}.unusable")
-    _log.error("%s cannot be used (%s); it is kept as %s and made anew", path, why, aside.name)
+    _log.error("%s cannot be used (%s); it is kept as %s and made anew", path, why[:_MOST_WHY], aside.name)
     try:
         path.replace(aside)
     except OSError as error:

@@ -1,0 +1,201 @@
+"""The control socket and the commands of ``pi-hook`` that speak over it, with a whole daemon behind."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pi_hook import cli
+from pi_hook.clock import SystemClock
+from pi_hook.control import LONGEST_LINE, MOST_CLIENTS
+from pi_hook.daemon import Daemon
+from pi_hook.talk import ask, connected
+from tests.integration.pi_hook_daemon.story import Device
+from tests.support.pi_hook_fakes import Release
+
+
+class Running:
+    """A daemon whose loop runs in a thread, for clients in this one; its clock stands still."""
+
+    def __init__(self, folder: Path) -> None:
+        self.device = Device(folder)
+        self.device.world.published["1.0.0"] = Release()
+        self.device.clock.wait = lambda selector, timeout: selector.select(0.01)  # type: ignore[method-assign]  # threads
+        self.daemon: Daemon = self.device.start()
+        self.socket = folder / "run" / "control.sock"
+        self._thread = threading.Thread(target=self.daemon.loop.run)
+        self._thread.start()
+
+    def say(self, raw: bytes) -> dict[str, Any]:
+        with connected(self.socket, 5) as channel:
+            channel.sendall(raw)
+            answer: dict[str, Any] = json.loads(channel.makefile("rb").readline())
+            return answer
+
+    def pi_hook(self, *arguments: str) -> int:
+        return cli.main(["--socket", str(self.socket), *arguments])
+
+    def stop(self) -> None:
+        self.daemon.loop.stop()
+        self._thread.join()
+        self.device.kill()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    running = Running(tmp_path)
+    yield running
+    running.stop()
+
+
+def test_activity_ends_idleness(running: Running) -> None:
+    assert running.daemon.activity.idle() == timedelta(seconds=100)
+    assert running.pi_hook("activity") == 0
+    assert running.daemon.activity.idle() == timedelta(0)
+
+
+def test_busy_ends_with_its_connection(running: Running) -> None:
+    with connected(running.socket, 5) as channel:
+        ask(channel, "busy", seconds=60, why="speaking")
+        assert [busy.why for busy in running.daemon.activity.busy()] == ["speaking"]
+    with connected(running.socket, 5) as channel:  # a round trip after the end of the other
+        ask(channel, "status")
+    assert running.daemon.activity.busy() == []
+
+
+def test_free_ends_its_own_busy_period_and_a_person_ends_all(running: Running) -> None:
+    with connected(running.socket, 5) as one, connected(running.socket, 5) as other:
+        ask(one, "busy")
+        ask(other, "busy", seconds=5)
+        assert ask(one, "free")["ended"] == 1
+        assert ask(one, "free")["ended"] == 0
+        assert len(running.daemon.activity.busy()) == 1
+        assert running.pi_hook("activity", "free") == 0
+        assert running.daemon.activity.busy() == []
+
+
+def test_pi_hook_activity_busy_stays_for_its_time(running: Running) -> None:
+    assert running.pi_hook("activity", "busy", "--seconds", "0.01", "--why", "timer") == 0
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"nonsense\n", "not JSON"),
+        (b"\xff\xfe\n", "not JSON"),
+        (b"[" * 3000 + b"\n", "not JSON"),
+        (b"[]\n", "one JSON object a line"),
+        (b'{"command": 5}\n', "one JSON object a line"),
+        (b'{"command": "dance"}\n', "there is no command 'dance'"),
+        (b'{"command": "activity", "mood": 1}\n', "has no field 'mood'"),
+        (b'{"command": "busy", "seconds": 0}\n', "seconds must be a number above 0, at most 7200"),
+        (b'{"command": "busy", "seconds": 7201}\n', "at most 7200"),
+        (b'{"command": "busy", "seconds": true}\n', "seconds must"),
+        (b'{"command": "busy", "seconds": NaN}\n', "seconds must"),
+        (b'{"command": "busy", "why": 3}\n', "why must be a text"),
+        (b"x" * (LONGEST_LINE + 2), "at most 4096 bytes"),
+    ],
+)
+def test_a_message_that_cannot_be_done_is_answered_with_why(running: Running, raw: bytes, words: str) -> None:
+    answer = running.say(raw)
+    assert answer["ok"] is False
+    assert words in answer["error"]["message"]
+    assert running.say(b'{"command": "activity"}\n') == {"ok": True}
+
+
+def test_a_message_may_come_in_pieces_and_several_at_once(running: Running) -> None:
+    with connected(running.socket, 5) as channel:
+        channel.sendall(b'{"comm')
+        channel.sendall(b'and": "activity"}\n\n{"command": "free"}\n{"command": "hold"}\n')
+        stream = channel.makefile("rb")
+        assert [json.loads(stream.readline())["ok"] for _ in range(3)] == [True, True, True]
+
+
+def test_too_many_clients_are_turned_away_and_the_others_stay(running: Running) -> None:
+    channels = []
+    for _ in range(MOST_CLIENTS):
+        channel = socket.socket(socket.AF_UNIX)
+        channel.connect(str(running.socket))
+        channels.append(channel)
+    with connected(running.socket, 5) as late:
+        assert late.recv(10) == b""
+    channels[0].sendall(b'{"command": "activity"}\n')
+    assert json.loads(channels[0].recv(1000)) == {"ok": True}
+    for channel in channels:
+        channel.close()
+
+
+def test_the_socket_is_closed_to_strangers(running: Running) -> None:
+    assert running.socket.stat().st_mode & 0o777 == 0o660
+
+
+def test_hold_and_release(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert running.pi_hook("hold") == 0
+    assert running.daemon.ledger.memory.device.held_here
+    assert running.pi_hook("status") == 0
+    assert "held        by `pi-hook hold`" in capsys.readouterr().out
+    assert running.pi_hook("release") == 0
+    assert not running.daemon.ledger.memory.device.held
+
+
+def test_the_gate_says_no_by_day_and_yes_by_night(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert running.pi_hook("gate") == 1
+    assert "OUTSIDE_WINDOW" in capsys.readouterr().out
+    running.device.clock.advance(13 * 3600 + 3000 + 3600)  # past any offset, 03:50 in Berlin
+    running.daemon.exchange.exchange()
+    assert running.pi_hook("gate") == 0
+
+
+def test_a_gate_that_fails_ends_in_255(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("pi_hook.cli._ask", broken)
+    assert running.pi_hook("gate") == 255
+
+
+def test_without_a_daemon_the_gate_fails_and_status_reads_the_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = ["--socket", str(tmp_path / "none.sock"), "--state", str(tmp_path / "state")]
+    assert cli.main([*nowhere, "gate"]) == 255
+    assert cli.main([*nowhere, "hold"]) == 69
+    assert "no daemon answers" in capsys.readouterr().err
+    assert cli.main([*nowhere, "status", "--json"]) == 0
+    assert "cannot be read" in json.loads(capsys.readouterr().out)["state"]
+    device = Device(tmp_path)
+    device.world.published["1.0.0"] = Release()
+    device.start()
+    device.server.offer("1.0.0", "scheduled")
+    device.until(device.told("succeeded", "1.0.0"))
+    device.kill()
+    assert cli.main([*nowhere, "status", "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert "no daemon answers" in status["note"]
+    assert status["last_good"] == "1.0.0"
+
+
+def test_status_tells_people_and_programs(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert running.pi_hook("status", "--json") == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["assistant"]["name"] == "sample-assistant"
+    assert status["gate"]["decision"] == "nothing"
+    assert status["idle_seconds"] == 100
+    assert status["timezone"] == {"name": "Europe/Berlin", "problem": None}
+    assert running.pi_hook("status") == 0
+    words = capsys.readouterr().out
+    assert "assistant   sample-assistant: installed nothing" in words
+    assert "gate        nothing to install" in words
+
+
+def test_the_real_clock_reads() -> None:
+    one, two = SystemClock().read(), SystemClock().read()
+    assert two.monotonic >= one.monotonic > 0
+    assert one.wall.tzinfo is not None
