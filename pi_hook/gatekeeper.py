@@ -70,9 +70,13 @@ class Gatekeeper:
         )
 
     def for_system(self, facts: Facts) -> Decision:
-        """May anything else be installed unattended now (system packages)? By the rule of a scheduled release."""
+        """May anything else be installed unattended now (system packages)? By the rule of a scheduled release.
+
+        Nobody grants them, so no grant needs to be confirmed; and who asks may hold apt's lock itself.
+        """
         held = self._ledger.memory.device.held
-        return self._ask(urgency=Urgency.SCHEDULED, held=held, problems=facts.problems - {Reason.APT_LOCKED})
+        problems = facts.problems - {Reason.APT_LOCKED}
+        return self._ask(urgency=Urgency.SCHEDULED, held=held, problems=problems, granted=False)
 
     def idle(self) -> timedelta | None:
         """Time without user activity; None where it is unknown."""
@@ -121,6 +125,7 @@ class Gatekeeper:
         first: bool = False,
         withheld: bool = False,
         downloaded: bool = True,
+        granted: bool = True,
     ) -> Decision:
         reading: ClockReading = self._clock.read()
         busy = self._activity.busy()
@@ -136,7 +141,7 @@ class Gatekeeper:
             first_installation=first,
             held=held,
             withheld=withheld,
-            since_contact=self.since_contact(),
+            since_contact=self.since_contact() if granted else None,
             downloaded=downloaded,
             problems=problems,
             busy=bool(busy),
