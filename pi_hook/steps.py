@@ -73,6 +73,9 @@ def check_offer(request: StepRequest, offered: Iterable[tuple[str, str]], instal
 def download(request: StepRequest, root: Root) -> StepResult:
     """Fetch every .deb of the granted version that is not here yet, and check hash and signature of each."""
     plan, fetched = fetch_plan(request, root)
+    for planned in plan.packages:
+        if planned.ours:
+            _require_signature(root.at(ARCHIVES) / planned.file_name, root)
     message = f"{len(plan.packages)} packages of {request.name} {request.version} are here, {fetched} bytes fetched"
     return StepResult(Step.DOWNLOAD, request.version, None, message, None, fetched)
 
@@ -93,7 +96,8 @@ def fetch_plan(request: StepRequest, root: Root) -> tuple[Plan, int]:
     _require_space(root, int(fetcher.fetch_needed) - int(fetcher.partial_present), plan.unpacked_bytes)
     fetched = fetching.fetch(fetcher, progress)
     for planned in plan.packages:
-        _check(archives / planned.file_name, planned.sha256, ours=planned.ours, root=root)
+        if not (deb := archives / planned.file_name).exists() or _sha256(deb) != planned.sha256:
+            raise StepError(Problem.UNTRUSTED, f"{deb.name} is not the file that the signed lists name")
     os.sync()  # boot repair relies on these files
     return plan, fetched
 
@@ -144,10 +148,9 @@ def _require_space(root: Root, to_fetch: int, to_unpack: int) -> None:
             )
 
 
-def _check(deb: Path, sha256: str, *, ours: bool, root: Root) -> None:
-    if not deb.exists() or _sha256(deb) != sha256:
-        raise StepError(Problem.UNTRUSTED, f"{deb.name} is not the file that the signed lists name")
-    if ours and (why := signature_problem(deb, root)):
+def _require_signature(deb: Path, root: Root) -> None:
+    """Find out by day what apt's hook would find out in the window; the hook looks again all the same."""
+    if why := signature_problem(deb, root):
         deb.unlink()
         raise StepError(Problem.UNTRUSTED, f"{deb.name} is refused: {why}")
 

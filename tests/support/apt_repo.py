@@ -128,6 +128,12 @@ class Repo:
     debs: list[Path] = field(default_factory=list)
     origin: str = "pi-ota"
 
+    def copy(self, folder: Path) -> Repo:
+        """The same repository once more, to be changed."""
+        shutil.copytree(self.folder, folder)
+        debs = [folder / deb.relative_to(self.folder) for deb in self.debs]
+        return Repo(folder, self.keys, self.suite, debs, self.origin)
+
     @property
     def base(self) -> Path:
         return self.folder / "repo" / self.suite

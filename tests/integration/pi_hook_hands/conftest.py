@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pi_hook.apt_source import AptSourceFiles
-from pi_hook.ports import AptSettings
+from pi_hook.ports import AptSettings, Step
 from tests.support import apt_root
 from tests.support.apt_repo import DEVICE_ID, NAME, TOKEN, Keys, Repo, RepoServer
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "pi_hook_hands" in str(item.path) and "device" in getattr(item, "fixturenames", []):
+        if "pi_hook_hands" in str(item.path) and "prepared" in getattr(item, "fixturenames", []):
             item.add_marker(pytest.mark.root)
             item.add_marker(pytest.mark.network)
 
@@ -54,6 +54,14 @@ def prepared(suite: str, agent_deb: Path, tmp_path_factory: pytest.TempPathFacto
     return layers
 
 
+def point_at(system: apt_root.AptRoot, repo: Repo, server: RepoServer) -> None:
+    """Give a system the fleet's keys and our repository as its only source, so that Debian's is not to be had."""
+    for source in [*system.path.glob("etc/apt/sources.list"), *system.path.glob("etc/apt/sources.list.d/*")]:
+        source.unlink()
+    repo.keys.trust(system.path)
+    AptSourceFiles(system.root).write(AptSettings(server.url, repo.suite, "stable", NAME, DEVICE_ID, TOKEN))
+
+
 @pytest.fixture
 def repo(suite: str, keys: Keys, tmp_path: Path) -> Repo:
     return Repo(tmp_path / "served", keys, suite)
@@ -61,7 +69,7 @@ def repo(suite: str, keys: Keys, tmp_path: Path) -> Repo:
 
 @pytest.fixture
 def server(repo: Repo) -> Iterator[RepoServer]:
-    repo.base.mkdir(parents=True)
+    repo.base.mkdir(parents=True, exist_ok=True)
     with RepoServer(repo.folder) as running:
         yield running
 
@@ -69,9 +77,26 @@ def server(repo: Repo) -> Iterator[RepoServer]:
 @pytest.fixture
 def device(prepared: tuple[Path, ...], server: RepoServer, repo: Repo, tmp_path: Path) -> Iterator[apt_root.AptRoot]:
     with apt_root.AptRoot(prepared, tmp_path / "device") as system:
-        # No source of Debian: what is not installed is not to be had, as on a device without network to it.
-        for source in [*system.path.glob("etc/apt/sources.list"), *system.path.glob("etc/apt/sources.list.d/*")]:
-            source.unlink()
-        repo.keys.trust(system.path)
-        AptSourceFiles(system.root).write(AptSettings(server.url, repo.suite, "stable", NAME, DEVICE_ID, TOKEN))
+        point_at(system, repo, server)
         yield system
+
+
+@pytest.fixture(scope="session")
+def first_release(
+    suite: str, keys: Keys, prepared: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Repo, tuple[Path, ...]]:
+    """A repository with 1.0.0, and the layers of a device on which the agent's steps have installed it."""
+    repo = Repo(tmp_path_factory.mktemp("first") / "served", keys, suite)
+    repo.release("1.0.0")
+    repo.publish()
+    system = apt_root.AptRoot(prepared, tmp_path_factory.mktemp("installed") / suite)
+    device = system.__enter__()
+    try:
+        with RepoServer(repo.folder) as server:
+            point_at(device, repo, server)
+            for step in Step:
+                result = device.step(step, "1.0.0")
+                assert result.problem is None, result.message
+    finally:
+        layers = system.freeze()
+    return repo, layers

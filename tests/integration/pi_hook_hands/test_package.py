@@ -110,7 +110,15 @@ def test_lintian_finds_no_error(agent_deb: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_two_builds_are_the_same_bytes(agent_deb: Path, tmp_path: Path) -> None:
-    subprocess.run([str(apt_root.CHECKOUT / "debian/build"), str(tmp_path)], check=True, capture_output=True)
-    [again] = tmp_path.glob("pi-hook_*_all.deb")
-    assert again.read_bytes() == agent_deb.read_bytes()
+def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
+    """In another folder, at another time, under another umask."""
+    for number, mask in (("one", 0o022), ("two", 0o077)):
+        checkout = tmp_path / number / "checkout"
+        source = tmp_path / "one/checkout" if number == "two" else apt_root.CHECKOUT
+        for part in ("debian", "pi_hook"):
+            shutil.copytree(source / part, checkout / part, copy_function=shutil.copyfile)
+        for program in ("build", "rules"):
+            (checkout / "debian" / program).chmod(0o755)
+        subprocess.run([str(checkout / "debian/build")], check=True, capture_output=True, umask=mask)
+    one, two = (next((tmp_path / number).glob("checkout/build/*.deb")).read_bytes() for number in ("one", "two"))
+    assert one == two
