@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-def flipped(device: Device, error: str | None, now: datetime) -> Transition:
-    """``current`` was flipped, or could not be."""
+def flipped(device: Device, error: str | None, now: datetime, journal_time: datetime) -> Transition:
+    """``current`` was flipped, or could not be. The journal is kept by the system clock: ``journal_time`` is its time."""
     update = device.update
     if update is None or update.phase not in {Phase.ACTIVATING, Phase.RETURNING}:
         return Transition(device)
     if error is not None:
         return _not_flipped(device, update, error, now)
-    update = replace(update, restarted_at=now)
+    update = replace(update, restarted_at=journal_time)
     if update.phase is Phase.ACTIVATING:
         entered = replace(device, update=update.enter(Phase.RESTARTING))
         return Transition(entered, (note(update, "restarting"),), (Restart(update.version),))

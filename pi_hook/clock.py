@@ -65,6 +65,10 @@ class Timekeeper:
             return ClockReading(told + timedelta(seconds=raw.monotonic - at), raw.monotonic, synchronised=True)
         return ClockReading(raw.wall, raw.monotonic, synchronised=False)
 
+    def journal_time(self) -> datetime:
+        """What the system's own clock says, right or wrong: by it the journal is written."""
+        return self._clock.read().wall
+
     def server_said(self, server_time: datetime) -> None:
         """The time in an answer that just came from the authenticated server."""
         self._server = (server_time, self._clock.read().monotonic)

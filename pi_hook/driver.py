@@ -22,7 +22,7 @@ from pi_hook.effects import (
     Watch,
 )
 from pi_hook.policy import Decided, Decision
-from pi_hook.ports import ReleaseError, ServiceError, Step, StepRequest, StepResult
+from pi_hook.ports import Installed, ReleaseError, ServiceError, Step, StepRequest, StepResult
 from pi_hook.reasons import Reason, gate_words
 from pi_hook.stepping import Stepping, problem_of
 from pi_hook.update import Phase
@@ -87,8 +87,12 @@ class Driver:
         """What is true now."""
         update = self._ledger.memory.device.update
         service = self._hands.service.state()
+        try:
+            installed = self._hands.packages.installed()
+        except OSError as error:  # nothing is known to be installed then, so nothing is proven
+            installed = Installed(None, broken=f"dpkg cannot be asked: {error}")
         return Facts(
-            installed=self._hands.packages.installed(),
+            installed=installed,
             active=self._hands.releases.active(),
             complete=update is not None and self._hands.releases.complete(update.version),
             running=service.release if service.main_pid else None,
@@ -260,7 +264,8 @@ class Driver:
             self._hands.releases.activate(version)
         except (ReleaseError, OSError) as caught:
             error = f"{version} cannot be activated: {caught}"
-        self._tell(lambda device, _facts, now: activation.flipped(device, error, now))
+        journal_time = self._clock.journal_time()
+        self._tell(lambda device, _facts, now: activation.flipped(device, error, now, journal_time))
 
     def _restart(self, version: str) -> None:
         state = self._hands.service.state()
@@ -281,7 +286,7 @@ class Driver:
         update = self._ledger.memory.device.update
         since = update.restarted_at if update is not None else None
         try:
-            return self._hands.service.journal_tail(since or self._clock.read().wall) or None
+            return self._hands.service.journal_tail(since or self._clock.journal_time()) or None
         except (ServiceError, OSError) as error:
             return f"the journal cannot be read: {error}"
 

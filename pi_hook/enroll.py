@@ -85,11 +85,15 @@ def forget_enrollment_token(file: Path = SETTINGS_FILE, folder: Path = SETTINGS_
         if "token" not in before.get("enrollment", {}):
             continue
         without = _without_token(text)
-        if _parses_to(without, before):
-            write_atomic(path, without, _MODE)
-            _log.info("deleted the used enrollment token from %s", path)
-        else:
+        if not _parses_to(without, before):
             _log.warning("the used enrollment token in %s has to be deleted by hand", path)
+            continue
+        try:
+            write_atomic(path, without, _MODE)
+        except OSError as error:
+            _log.warning("the used enrollment token in %s has to be deleted by hand: %s", path, error)
+        else:
+            _log.info("deleted the used enrollment token from %s", path)
 
 
 def _without_token(text: str) -> str:

@@ -100,6 +100,8 @@ class Exchange:
             self._refused(error)
         except (ServerError, EnrollError) as error:
             self._failed(error)
+        except OSError as error:  # a full disk must not end the daemon, which still guards the assistant
+            self._failed(ServerError(f"the agent's own files cannot be written: {error}", kind="disk"))
         else:
             self._failures, self.problem = 0, None
             self._schedule(_SOON if len(self._ledger.outbox) else jittered(self._interval, self._backoff.draw))

@@ -115,6 +115,8 @@ class World:
         """A step whose unit is at work while no daemon runs."""
         self.during: dict[Step, Callable[[], None]] = {}
         """What else happens, once, while a step is at work."""
+        self.tails_since: list[datetime] = []
+        self.dpkg_unreadable = False
         self.flip_errors: list[str] = []
         self.restart_errors: list[str] = []
 
@@ -159,6 +161,8 @@ class World:
     # Packages
 
     def installed(self) -> Installed:
+        if self.dpkg_unreadable:
+            raise OSError(5, "Input/output error")
         return Installed(self.installed_version, self.held, self.broken)
 
     def compare(self, a: str, b: str) -> int:
@@ -211,6 +215,7 @@ class World:
         return self.published[self.running].health if self.running is not None else "nothing runs"
 
     def journal_tail(self, since: datetime, max_characters: int = 16_384) -> str:
+        self.tails_since.append(since)
         return f"Traceback of {self.running}"[:max_characters]
 
     def _run(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from pi_hook import files
 from pi_hook.ports import Problem, Step
 from pi_hook.wire import Withheld
 from tests.integration.pi_hook_daemon.story import Device
@@ -299,3 +301,61 @@ def test_without_ntp_the_server_s_time_opens_the_window(settled: Device) -> None
     settled.until(settled.told("deferred", "1.0.1"))
     assert settled.server.statuses[-1].retry_at is not None
     assert settled.server.statuses[-1].retry_at.date() == datetime(2026, 3, 11, tzinfo=UTC).date()
+
+
+def test_the_journal_is_asked_by_the_system_s_own_clock(settled: Device) -> None:
+    settled.run_for(3600)
+    settled.clock.synchronised = False
+    settled.clock.wall -= timedelta(days=900)
+    wrong = settled.clock.wall
+    settled.server.clock = type(settled.clock)(START + timedelta(days=1), 0)
+    settled.server.offer("1.2.0", "urgent")
+    settled.until(settled.told("rolled_back", "1.2.0"))
+    assert wrong <= settled.world.tails_since[0] < wrong + timedelta(hours=1)
+
+
+def test_a_full_disk_stops_nothing_for_good(settled: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled.run_for(3600)
+    real = files.write_atomic
+    full = {"is": True}
+
+    def write(path: Path, content: str, mode: int = 0o644) -> bool:
+        if full["is"]:
+            raise OSError(28, "No space left on device")
+        return real(path, content, mode)
+
+    for module in ("state", "outbox"):
+        monkeypatch.setattr(f"pi_hook.{module}.write_atomic", write)
+    settled.server.offer("1.1.0", "urgent")
+    settled.run_for(3600)
+    assert settled.world.running == "1.0.0"
+    assert "No space left" in settled.status()["server"]["problem"]
+    full["is"] = False
+    settled.until(settled.told("succeeded", "1.1.0"))
+
+
+def test_a_dpkg_that_cannot_be_asked_proves_nothing(settled: Device) -> None:
+    settled.run_for(3600)
+
+    def unreadable() -> None:
+        settled.world.dpkg_unreadable = True
+
+    settled.world.during[Step.INSTALL] = unreadable
+    settled.server.offer("1.1.0", "urgent")
+    settled.run_for(3600)
+    assert "succeeded" not in settled.server.words("1.1.0")
+    assert "dpkg cannot be asked" in settled.status()["assistant"]["broken"]
+
+
+def test_flips_and_restarts_that_fail_end_in_a_true_outcome(settled: Device) -> None:
+    settled.run_for(3600)
+    settled.world.flip_errors = ["no space left"]
+    settled.world.restart_errors = ["systemd refuses"]
+    settled.server.offer("1.1.0", "urgent")
+    settled.until(settled.told("rolled_back", "1.1.0"))
+    assert "systemd refuses" in (settled.server.statuses[-1].detail or "")
+    assert settled.world.active() == settled.world.running == "1.0.0"
+    settled.world.flip_errors = ["no space left"] * 9
+    settled.server.offer("1.3.0", "urgent")
+    settled.until(settled.told("failed", "1.3.0"))
+    assert settled.world.active() == settled.world.running == "1.0.0"
