@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def flipped(device: Device, error: str | None, now: datetime, journal_time: datetime) -> Transition:
-    """``current`` was flipped, or could not be. The journal is kept by the system clock: ``journal_time`` is its time."""
+    """``current`` was flipped, or could not be. ``journal_time`` is the system clock's: by it the journal is kept."""
     update = device.update
     if update is None or update.phase not in {Phase.ACTIVATING, Phase.RETURNING}:
         return Transition(device)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pi_hook.activity import Source
 from pi_hook.backoff import Backoff
+from pi_hook.client import Server
 from pi_hook.config import Settings
 from pi_hook.daemon import Daemon, Parts
 from pi_hook.hostinfo import Host
@@ -31,6 +32,8 @@ class Device:
     zone: NamedZone = BERLIN
     sources: tuple[Source, ...] = ()
     server: FakeServer = field(init=False)
+    real_server: Server | None = None
+    """Spoken to instead of ``server`` where given."""
     daemon: Daemon | None = None
     boot: int = 1
     enrolled: int = 0
@@ -52,11 +55,11 @@ class Device:
             Parts(
                 settings=self.settings,
                 hands=self.world.hands(),
-                server=self.server,
+                server=self.real_server or self.server,
                 clock=self.clock,
                 host=Host("kitchen", "trixie", "arm64", None),
                 zone=lambda: self.zone,
-                boot_id=f"boot-{self.boot}",
+                boot_id=f"7a3f1c55-6f0c-4f3e-9f2c-{self.boot:012d}",
                 sources=self.sources,
                 state_folder=self.folder / "state",
                 run_folder=self.folder / "run",
