@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,8 @@ _MUTED_SECONDS = 10.0
 """After activity on a descriptor it is not listened to for so long: a mouse would wake the daemon all the time.
 The gate reads what waits before it decides."""
 _REOPEN_SECONDS = 300.0
+_EXCHANGE_BASE = 10.0
+"""Seconds of the first ceiling after a failed exchange: at a boot the network often comes a moment late."""
 STATE_FOLDER = Path("/var/lib/pi-hook")
 RUN_FOLDER = Path("/run/pi-hook")
 
@@ -110,7 +112,7 @@ class Daemon:
             gate=gate,
             driver=self.driver,
             apt_source=parts.hands.apt_source,
-            backoff=parts.backoff,
+            backoff=replace(parts.backoff, base=_EXCHANGE_BASE),
             zone=parts.zone,
             boot_id=parts.boot_id,
             enrolled=parts.enrolled,
