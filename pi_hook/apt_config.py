@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pi_hook.apt_source import ORIGIN, SOURCE, hook_text
 from pi_hook.files import Root, write_atomic
 from pi_hook.names import exact_pattern
+from pi_hook.verify import STRICT_VARIABLE
 
 FOLDER = "/var/lib/pi-hook/apt"
 CONFIG = f"{FOLDER}/apt.conf"
@@ -49,6 +50,8 @@ def environment() -> dict[str, str]:
         "DEBIAN_FRONTEND": "noninteractive",
         "APT_LISTCHANGES_FRONTEND": "none",
         "NEEDRESTART_SUSPEND": "1",
+        # Said twice: a hook of apt.conf.d for a person's own runs must not soften ours.
+        STRICT_VARIABLE: "1",
         **({"TZ": os.environ["TZ"]} if "TZ" in os.environ else {}),
     }
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_UNATTENDED_UPGRADE = "/usr/lib/pi-hook/unattended-upgrade"
+"""Debian's program, kept from reading ``apt.conf.d`` over our configuration."""
 _UU_DPKG_LOG = "/var/log/unattended-upgrades/unattended-upgrades-dpkg.log"
 _OUTPUT_CHARACTERS = 200_000
 
@@ -60,7 +62,7 @@ def _command(request: StepRequest, root: Root) -> list[str]:
     name = request.name
     whole = any(state.package == name and state.whole for state in query(root, name))
     if whole:
-        return ["unattended-upgrade", "--verbose"]
+        return [_UNATTENDED_UPGRADE, "--verbose"]
     # unattended-upgrades upgrades what is installed and installs nothing by itself: the first time apt has to.
     return ["apt-get", "install", "--yes", "--no-remove", f"{name}={request.version}"]
 

@@ -7,9 +7,10 @@ and by the name inside the .deb as well, since dpkg believes that one.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 POLICY = "pi-ota.pol"
+STRICT_VARIABLE = "PI_HOOK_STRICT"
+"""Set to 1 in the environment of the agent's own runs: without a builder policy refuse."""
 _POLICIES = "/etc/debsig/policies"
 _COLUMNS = 9  # of a package's line in version 3
 _DEBSIG_TIMEOUT_SECONDS = 300
@@ -136,7 +139,8 @@ def _ours(assistant: str | None, package: str) -> bool:
 def main() -> int:
     """Run as the hook: 0 lets apt go on, 1 stops it."""
     try:
-        refused = check(parse(sys.stdin))
+        request = parse(sys.stdin)
+        refused = check(replace(request, strict=request.strict or os.environ.get(STRICT_VARIABLE) == "1"))
     except (ValueError, OSError) as error:
         refused = [f"the check itself failed: {error}"]
     for sentence in refused:

@@ -167,6 +167,21 @@ def test_without_builder_keys_the_agents_own_run_refuses(installed: AptRoot, rep
     assert "pi-ota-keyring" in result.message
 
 
+def test_settings_of_apt_conf_d_do_not_reach_the_agents_run(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0", deps="ba9876543210")
+    offer(installed, repo, "1.1.0")
+    (installed.path / "etc/apt/apt.conf.d/99-other").write_text(
+        'DPkg::Pre-Install-Pkgs { "echo a hook of another; false"; };\n'
+        'Unattended-Upgrade::IgnoreAppsRequireRestart "false";\n'
+        'Unattended-Upgrade::Remove-New-Unused-Dependencies "true";\n'
+        'Unattended-Upgrade::Remove-Unused-Dependencies "true";\n'
+        'Unattended-Upgrade::Package-Blacklist { "sample"; };\n'
+    )
+    result = installed.step(Step.INSTALL, "1.1.0")
+    assert result.problem is None, result.message
+    assert {f"{NAME}-app-1.0.0", f"{NAME}-deps-0123456789ab"} < layers(installed)
+
+
 def test_a_persons_own_apt_run_is_checked_where_keys_are_installed(installed: AptRoot, repo: Repo) -> None:
     repo.release("1.1.0", sign=False)
     offer(installed, repo, "1.1.0")
