@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _CONTACT_WRITTEN_EVERY = 3600.0
 """Seconds between writes of the server's last answer: flash wears out, and the grace is counted in days."""
+_GRANT_DRIFT = 60.0
+"""Seconds by which the server's count of a grant's age and ours may differ."""
 
 
 class Gatekeeper:
@@ -83,11 +85,17 @@ class Gatekeeper:
         return self._activity.idle()
 
     def granted(self, offer: Offer, server_time: datetime) -> None:
-        """An offer was heard: remember once for each boot how long it has been granted, by the server's own clock."""
-        known = self._ledger.memory.granted
-        if known is None or known.update_id != offer.update_id or known.mark.boot_id != self._boot_id:
-            seconds = max(0.0, (server_time - offer.granted_at).total_seconds())
-            self._ledger.remember(granted=Granted(offer.update_id, self._mark(), seconds))
+        """An offer was heard: remember how long it has been granted, by the server's own clock.
+
+        Written once for each boot, and when it was granted anew (after a pause).
+        """
+        known, mark = self._ledger.memory.granted, self._mark()
+        seconds = max(0.0, (server_time - offer.granted_at).total_seconds())
+        if known is not None and known.update_id == offer.update_id and known.mark.boot_id == self._boot_id:
+            counted = known.seconds + mark.monotonic - known.mark.monotonic
+            if abs(counted - seconds) <= _GRANT_DRIFT:
+                return
+        self._ledger.remember(granted=Granted(offer.update_id, mark, seconds))
 
     def contacted(self) -> None:
         """The server has just answered."""

@@ -359,3 +359,34 @@ def test_flips_and_restarts_that_fail_end_in_a_true_outcome(settled: Device) -> 
     settled.server.offer("1.3.0", "urgent")
     settled.until(settled.told("failed", "1.3.0"))
     assert settled.world.active() == settled.world.running == "1.0.0"
+
+
+def test_after_a_day_of_use_ten_quiet_minutes_are_enough_for_an_urgent_release(settled: Device) -> None:
+    """Pressed every few minutes, through the night too."""
+    settled.press()
+    granted = settled.clock.monotonic
+    settled.server.offer("1.1.0", "urgent")
+    while settled.clock.monotonic - granted < 24 * 3600 + 60:
+        settled.press()
+        settled.run_for(240)
+        assert settled.world.running == "1.0.0"
+    settled.run_for(900)
+    assert settled.world.running == "1.1.0"
+
+
+def test_a_grant_that_was_paused_and_given_again_is_counted_anew(settled: Device) -> None:
+    settled.server.offer("1.1.0", "urgent")
+    settled.press()
+    settled.until(settled.told("deferred", "1.1.0"))
+    assert settled.daemon is not None
+    before = settled.daemon.ledger.memory.granted
+    settled.run_for(1200)
+    assert settled.daemon.ledger.memory.granted == before, "no write for what can be counted"
+    settled.press()
+    settled.server.offer("1.1.0", "urgent")
+    settled.run_for(600)
+    after = settled.daemon.ledger.memory.granted
+    assert before is not None
+    assert after is not None
+    assert after.mark.monotonic > before.mark.monotonic
+    assert after.seconds < 400
