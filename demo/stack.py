@@ -69,7 +69,7 @@ class Stack:
         self._wait_for("aptly", self._aptly_answers)
 
     def stop(self) -> None:
-        """End both services, each by its own pid, and wait for them."""
+        """End both services, each by its own pid, and wait for them; the keys' agents, which gpg started, end as well."""
         for process in reversed(self._processes.values()):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -80,6 +80,9 @@ class Stack:
                 process.kill()
                 process.wait()
         self._processes.clear()
+        for home in (self.state / "keys").glob("*/"):
+            with contextlib.suppress(CommandError):
+                run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"])
 
     @property
     def pids(self) -> Mapping[str, int]:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from repo_server import answers, times, wire
 from repo_server.grant import Grant, Known, UpdateFacts, Urgency, Withhold
-from repo_server.lifecycle import Progress, Status, Verdict
+from repo_server.lifecycle import FINAL, Progress, Status, Verdict
 from repo_server.store.paging import Rows, page
 
 _EVENT = """INSERT OR IGNORE INTO device_update_events (device_id, update_id, sequence, status, verdict, version,
@@ -64,7 +64,7 @@ def record_withhold(
 ) -> None:
     """Take a grant back, if there is one; a later grant is a new one, with its own time."""
     known_before = before.get(withhold.update.id)
-    if known_before is None or known_before.granted_at is None:
+    if known_before is None or known_before.granted_at is None or known_before.status in FINAL:
         return
     connection.execute(
         "UPDATE device_updates SET granted_at = NULL WHERE device_id = ? AND update_id = ?",

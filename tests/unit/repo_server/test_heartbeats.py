@@ -134,6 +134,9 @@ def test_a_rollback_is_shown_with_its_log_and_not_offered_here_again(service: Se
     service.report(update, status(1, "installing"), status(2, "rolled_back", detail="exit 1", log_tail="Traceback\n"))
     answer = service.beat("1.1.0", active="1.0.0")
     assert answer["withheld"] == {"update_id": update, "version": "1.1.0", "reason": "FAILED_HERE"}
+    path = f"/api/v1/updates/{update}/devices/{DEVICE}/events"
+    events = service.request("GET", path, key=service.key("viewer")).get_json()["items"]
+    assert events[-1]["sequence"] is not None, "the story ends with the device's own word"
     (item,) = progress(service, update)
     assert (item["status"], item["detail"], item["log_tail"]) == ("rolled_back", "exit 1", "Traceback\n")
 
