@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import time
@@ -28,12 +29,12 @@ def ended(step: SystemdStep) -> bool:
 def test_a_started_step_ends_readable_and_gives_its_own_result(small: SmallRoot, programs: Programs) -> None:
     request = request_path(small.root, Step.REFRESH)
     result = result_path(small.root, Step.REFRESH)
-    programs.put(
-        "systemctl",
-        f'case $1 in show) echo inactive;; start) id=$(sed -n \'s/.*"id": "\\(.*\\)",/\\1/p\' {request});'
-        f' echo "{{\\"schema\\": 1, \\"id\\": \\"$id\\", \\"version\\": \\"1.1.0\\", \\"problem\\": null, \\"message\\": \\"m\\",'
-        f' \\"urgency\\": \\"urgent\\", \\"bytes_fetched\\": 7, \\"not_before\\": null}}" > {result};; esac',
-    )
+    answer = {"schema": 1, "id": "@ID@", "version": "1.1.0", "problem": None, "message": "m", "urgency": "urgent"}
+    template = small.path / "answer"
+    template.write_text(json.dumps({**answer, "bytes_fetched": 7, "not_before": None}))
+    find_id = f'id=$(sed -n \'s/.*"id": "\\(.*\\)",/\\1/p\' {request})'
+    write = f'{find_id}; sed "s/@ID@/$id/" {template} > {result}'
+    programs.put("systemctl", f"case $1 in show) echo inactive;; start) {write};; esac")
     step = SystemdSteps(small.root).start(Step.REFRESH, REQUEST)
     assert ended(step)
     assert step.result() == StepResult(Step.REFRESH, "1.1.0", None, "m", "urgent", 7)
@@ -104,9 +105,15 @@ def test_close_ends_our_client_only_and_leaks_no_descriptor(small: SmallRoot, pr
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", '{"schema": 2}', '{"schema": 1, "id": "x"}', '{"schema": 1, "id": "x", "name": "a b", "version": "1", "urgency": "urgent"}',
-     '{"schema": 1, "id": "x", "name": "ab", "version": "1", "urgency": "soon"}'],
-)  # fmt: skip
+    [
+        "",
+        "[]",
+        '{"schema": 2}',
+        '{"schema": 1, "id": "x"}',
+        '{"schema": 1, "id": "x", "name": "a b", "version": "1", "urgency": "urgent"}',
+        '{"schema": 1, "id": "x", "name": "ab", "version": "1", "urgency": "soon"}',
+    ],
+)
 def test_a_damaged_request_is_told_apart(small: SmallRoot, content: str) -> None:
     path = request_path(small.root, Step.INSTALL)
     path.parent.mkdir(parents=True)
