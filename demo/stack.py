@@ -69,7 +69,7 @@ class Stack:
         self._wait_for("aptly", self._aptly_answers)
 
     def stop(self) -> None:
-        """End both services, each by its own pid, and wait for them; the keys' agents, which gpg started, end as well."""
+        """End both services and the agents of their keys, each by its own pid, and wait for them."""
         for process in reversed(self._processes.values()):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -80,7 +80,7 @@ class Stack:
                 process.kill()
                 process.wait()
         self._processes.clear()
-        for home in (self.state / "keys").glob("*/"):
+        for home in (path for path in (self.state / "keys").glob("*") if path.is_dir()):
             with contextlib.suppress(CommandError):
                 run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"])
 

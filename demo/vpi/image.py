@@ -116,6 +116,8 @@ def _fill(work: Path, base: Path, debs: Sequence[Path], recipe: dict[str, Any]) 
     run(["cp", "-rT", "--no-preserve=ownership", OVERLAY, tree], root=True)
     for unit in recipe["enabled_units"]:
         run(["chroot", tree, "systemctl", "--quiet", "enable", unit], root=True)
+    # What systemd does once after each change of /usr is done already, as on an image that was started before.
+    run(["chroot", tree, "touch", "/etc/.updated", "/var/.updated"], root=True)
     run(["cp", "-L", tree / "vmlinuz", disk / "vmlinuz"], root=True)
     run(["cp", "-L", tree / "initrd.img", disk / "initrd.img"], root=True)
     image = disk / "root.ext4"
