@@ -45,11 +45,41 @@ class PackageState:
         return f"{self.want} {self.error} {self.status}"
 
 
+_Mark = tuple[int, ...]
+_kept: dict[tuple[Root, tuple[str, ...]], tuple[_Mark, list[PackageState]]] = {}
+"""Answers that hold while the database is the same: the daemon asks at each heartbeat, and dpkg changes once a week."""
+_MOST_KEPT = 16
+
+
 def query(root: Root, *patterns: str) -> list[PackageState]:
     """The states of the packages that match dpkg-query's patterns (all without a pattern); unknown names are left out.
 
-    Raises ``OSError`` where dpkg's database cannot be read.
+    dpkg-query is run only where the database has changed since the same was asked. Raises ``OSError`` where the
+    database cannot be read.
     """
+    mark = _mark(root)
+    kept = _kept.get((root, patterns))
+    if kept is not None and kept[0] == mark:
+        return list(kept[1])
+    states = _ask(root, patterns)
+    if mark is not None:
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        _kept[root, patterns] = (mark, states)  # the mark from before asking: a change meanwhile is seen next time
+    return list(states)
+
+
+def _mark(root: Root) -> _Mark | None:
+    """What every change of the database changes: dpkg replaces ``status``, and journals in ``updates`` until then."""
+    try:
+        status = root.at("/var/lib/dpkg/status").stat()
+        journal = root.at("/var/lib/dpkg/updates").stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size, journal.st_mtime_ns
+
+
+def _ask(root: Root, patterns: tuple[str, ...]) -> list[PackageState]:
     command = ["dpkg-query", f"--admindir={root.at('/var/lib/dpkg')}", "--show", f"--showformat={_FORMAT}", *patterns]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"LC_ALL": "C", "PATH": _PATH})
     if done.returncode not in {0, 1}:  # 1: some pattern matched nothing

@@ -21,6 +21,8 @@ from demo.shell import CommandError, run
 RECIPE = Path(__file__).parent / "recipe.json"
 OVERLAY = Path(__file__).parent / "overlay"
 MIRROR_ATTEMPTS = 3
+BASE_KEYS = ("suite", "architecture", "packages", "initrd_modules", "excluded_paths")
+"""What of the recipe goes into the base; the rest goes into the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,13 @@ def build_disk(cache: Path, debs: Sequence[Path], say: Callable[[str], None]) ->
     ``say`` is told what takes time. Raises ``CommandError`` where mmdebstrap, apt or mke2fs fails.
     """
     base = base_archive(cache, say)
-    name = _digest(base.name.encode(), *(deb.read_bytes() for deb in sorted(debs)), *_overlay_bytes())
+    name = _digest(
+        base.name.encode(),
+        RECIPE.read_bytes(),
+        Path(__file__).read_bytes(),
+        *(deb.read_bytes() for deb in sorted(debs)),
+        *_overlay_bytes(),
+    )
     folder = cache / f"vpi-disk-{name}"
     if not folder.exists():
         say(f"virtual Pi: installing {', '.join(deb.name for deb in debs) or 'nothing'} into the image")
@@ -52,7 +60,7 @@ def build_disk(cache: Path, debs: Sequence[Path], say: Callable[[str], None]) ->
 def base_archive(cache: Path, say: Callable[[str], None]) -> Path:
     """The root file system as a tar archive, without any package of ours; made where the cache does not hold it."""
     recipe = _recipe()
-    archive = cache / f"vpi-base-{_digest(json.dumps(recipe).encode())}.tar"
+    archive = cache / f"vpi-base-{_digest(json.dumps({key: recipe[key] for key in BASE_KEYS}).encode())}.tar"
     if archive.exists():
         return archive
     cache.mkdir(parents=True, exist_ok=True)
@@ -116,6 +124,8 @@ def _fill(work: Path, base: Path, debs: Sequence[Path], recipe: dict[str, Any]) 
     run(["cp", "-rT", "--no-preserve=ownership", OVERLAY, tree], root=True)
     for unit in recipe["enabled_units"]:
         run(["chroot", tree, "systemctl", "--quiet", "enable", unit], root=True)
+    # Nothing that a Pi does for an assistant, and each costs an emulated processor a second of every boot.
+    run(["chroot", tree, "systemctl", "--quiet", "mask", *recipe["masked_units"]], root=True)
     # What systemd does once after each change of /usr is done already, as on an image that was started before.
     run(["chroot", tree, "touch", "/etc/.updated", "/var/.updated"], root=True)
     run(["cp", "-L", tree / "vmlinuz", disk / "vmlinuz"], root=True)

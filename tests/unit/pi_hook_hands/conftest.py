@@ -29,7 +29,9 @@ class SmallRoot:
         self._write()
 
     def _write(self) -> None:
-        (self.path / "var/lib/dpkg/status").write_text("\n".join(self._stanzas.values()))
+        new = self.path / "var/lib/dpkg/status-new"  # renamed into place, as dpkg does
+        new.write_text("\n".join(self._stanzas.values()))
+        new.rename(self.path / "var/lib/dpkg/status")
 
     def package(self, name: str, version: str, status: str = "install ok installed", depends: str = "") -> None:
         lines = [f"Package: {name}", f"Status: {status}", f"Version: {version}", "Architecture: all"]

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+from typing import Any
+
 import apt_pkg
 import pytest
 from hypothesis import given
@@ -76,6 +79,26 @@ def test_an_unreadable_database_is_an_error(small: SmallRoot) -> None:
     (small.path / "var/lib/dpkg/status").write_text("no: status: file\n\x00")
     with pytest.raises(OSError, match="dpkg's database"):
         Dpkg(NAME, small.root).installed()
+
+
+def test_dpkg_is_asked_again_only_after_a_change(small: SmallRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.package(NAME, "1.1.0")
+    asked: list[object] = []
+    run = subprocess.run
+
+    def counting(*command: Any, **more: Any) -> Any:
+        asked.append(command)
+        return run(*command, **more)
+
+    monkeypatch.setattr(subprocess, "run", counting)
+    dpkg = Dpkg(NAME, small.root)
+    assert dpkg.installed() == dpkg.installed() == Installed(version="1.1.0")
+    assert len(asked) == 1
+    small.package(NAME, "1.2.0", "install ok unpacked")
+    assert dpkg.installed().broken == f"{NAME} 1.2.0: install ok unpacked"
+    (small.path / "var/lib/dpkg/updates/0000").write_text("")  # a transaction has begun to write its journal
+    dpkg.installed()
+    assert len(asked) == 3
 
 
 def test_layers_in_depends(small: SmallRoot) -> None:
