@@ -24,7 +24,9 @@ def configure() -> None:
 
 def _size(response: Response) -> str:
     """The body's bytes, as promised to the client; "-" where it is not known in advance."""
-    sent = 0 if request.method == "HEAD" else response.calculate_content_length()
+    # A file that is streamed has only its header; other bodies only get one after this line is written.
+    promised = response.content_length
+    sent = 0 if request.method == "HEAD" else promised if promised is not None else response.calculate_content_length()
     return "-" if sent is None else f"{sent}B"
 
 
