@@ -38,18 +38,16 @@ class ServerView:
     """The fleet as the server tells it."""
 
     stack: Stack
+    assistant: str
 
     def device(self) -> dict[str, Any] | None:
-        """The only device, or None before it has registered."""
-        items = self.stack.get("/api/v1/devices/").body["items"]
-        return items[0] if items else None
+        """The one device with this assistant, or None before it has registered."""
+        return self._ours("/api/v1/devices/", "assistant")
 
     def update_id(self, version: str) -> str | None:
         """The id of an announced version."""
-        for item in self.stack.get("/api/v1/updates/").body["items"]:
-            if item["version"] == version:
-                return str(item["id"])
-        return None
+        update = self._ours("/api/v1/updates/", "name", version)
+        return str(update["id"]) if update else None
 
     def progress(self, version: str) -> dict[str, Any] | None:
         """How far the device is with a version: ``status``, ``reason``, ``retry_at``, ``detail``, ``log_tail``."""
@@ -58,6 +56,19 @@ class ServerView:
             return None
         items = self.stack.get(f"/api/v1/updates/{update}/devices").body["items"]
         return items[0] if items else None
+
+    def events(self, version: str) -> list[dict[str, Any]]:
+        """What happened on the device in one update, the oldest first."""
+        device = self.device() or {}
+        path = f"/api/v1/updates/{self.update_id(version)}/devices/{device['id']}/events?limit=1000"
+        items: list[dict[str, Any]] = self.stack.get(path).body["items"]
+        return items
+
+    def _ours(self, path: str, name: str, version: str | None = None) -> dict[str, Any] | None:
+        """The first of a list that belongs to the assistant (and is of that version)."""
+        items: list[dict[str, Any]] = self.stack.get(path).body["items"]
+        found = (i for i in items if i[name] == self.assistant and version in {None, i.get("version")})
+        return next(found, None)
 
     def wait_for(self, version: str, statuses: set[str], seconds: float) -> dict[str, Any]:
         """The device's progress with a version once it is in one of these statuses."""

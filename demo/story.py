@@ -97,7 +97,7 @@ class Story:
         self._tell = teller
         self._stack = stack
         self._state = state
-        self._server = ServerView(stack)
+        self._server = ServerView(stack, ASSISTANT)
         self.pi = self._virtual_pi()
         self.device = PiView(self.pi, ASSISTANT)
 
@@ -201,9 +201,7 @@ class Story:
             raise NotObservedError(f"on the Pi, {running!r} runs and current is {current!r}; expected {version}")
 
     def _timeline(self, version: str) -> str:
-        update = self._server.update_id(version)
-        device = self._server.device() or {}
-        events = self._stack.get(f"/api/v1/updates/{update}/devices/{device['id']}/events").body["items"]
+        events = self._server.events(version)
         return "\n".join(f"{event['at']}  {event['status']}  {event['reason'] or ''}".rstrip() for event in events)
 
     def _virtual_pi(self) -> VirtualPi:

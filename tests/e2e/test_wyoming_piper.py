@@ -48,7 +48,7 @@ print(json.dumps({"type": header["type"], "data": data}))
 def test_update_of_wyoming_piper_fetches_no_deps_layer(
     stack: Stack, virtual_pi: Callable[[Mapping[str, bytes]], VirtualPi]
 ) -> None:
-    server = ServerView(stack)
+    server = ServerView(stack, NAME)
     release(stack, "2.5.1")
     pi = virtual_pi({"pi-hook.toml": SETTINGS.format(token=stack.secret("enrollment_token")).encode()})
     device = PiView(pi, NAME)
