@@ -77,6 +77,11 @@ class AssistantService:
         Raises ``ServiceError`` where systemd refuses. A crash is no refusal, even where systemd already reports it (a
         ``Type=notify`` unit): it shows in ``state``.
         """
+        shown = self._show()
+        if shown["LoadState"] == "loaded" and (shown["ActiveState"], shown["SubState"]) != ("active", "running"):
+            # In a crash loop systemd's own restart is due at any moment. Between the two calls below it would count in
+            # NRestarts, and so against the release that is started here.
+            _systemctl("stop", self._unit, seconds=_RESTART_SECONDS)
         # A crash loop has used up the start limit: without this even the way back would be refused.
         _systemctl("reset-failed", self._unit, seconds=_SHOW_SECONDS)
         done = _systemctl("restart", self._unit, seconds=_RESTART_SECONDS)

@@ -86,9 +86,19 @@ def test_a_systemd_that_does_not_answer_is_neither_active_nor_failed(small: Smal
 
 
 def test_restart_resets_the_start_limit_first(small: SmallRoot, programs: Programs) -> None:
-    programs.put("systemctl", "exit 0")
+    programs.put("systemctl", shows("active", "running"))
     AssistantService(NAME, small.root).restart()
-    assert programs.calls == [f"systemctl reset-failed {NAME}.service", f"systemctl restart {NAME}.service"]
+    assert programs.calls[1:] == [f"systemctl reset-failed {NAME}.service", f"systemctl restart {NAME}.service"]
+
+
+@pytest.mark.parametrize("shown", [("activating", "auto-restart"), ("failed", "failed"), ("deactivating", "stop")])
+def test_a_crash_loop_is_ended_before_the_counter_is_reset(
+    small: SmallRoot, programs: Programs, shown: tuple[str, str]
+) -> None:
+    programs.put("systemctl", shows(*shown))
+    AssistantService(NAME, small.root).restart()
+    verbs = [call.split()[1] for call in programs.calls]
+    assert verbs == ["show", "stop", "reset-failed", "restart"]
 
 
 def test_a_crash_at_start_is_no_refusal(small: SmallRoot, programs: Programs) -> None:
