@@ -227,7 +227,8 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT may have come ignored, from a shell that put us aside
+        signal.signal(number, signal.default_int_handler)
     try:
         with Stack(arguments.state, port=arguments.port) as stack:
             key = stack.secret("admin_key")

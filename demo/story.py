@@ -6,6 +6,7 @@ Exit status 0 means that all of it was seen. Everything that was started is ende
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -229,7 +230,8 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True, help="a folder for everything the demo makes")
     parser.add_argument("--keep", action="store_true", help="leave server, aptly and the virtual Pi running")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT may have come ignored, from a shell that put us aside
+        signal.signal(number, signal.default_int_handler)
     teller = Teller()
     stack = Stack(
         fresh_state(arguments.state.resolve()), port=free_port(DEFAULT_PORT), heartbeat_seconds=HEARTBEAT_SECONDS
@@ -257,7 +259,23 @@ def main() -> int:
             if story is not None and story.pi.pid is not None:
                 story.pi.cut_power()
             stack.stop()
+            left = processes_naming(stack.state)
+            if left and not problem:
+                problem = f"still running after the end: {'; '.join(left)}"
+            elif not left:
+                teller.seen("nothing left", "every process that was started has ended")
     return closing(teller, problem)
+
+
+def processes_naming(folder: Path) -> list[str]:
+    """The command lines of running processes that name a folder; a process that has just ended has none."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(folder) in words and int(process.name) != os.getpid():
+                found.append(f"{process.name} {words.strip()}")
+    return found
 
 
 def closing(teller: Teller, problem: str) -> int:
