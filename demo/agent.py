@@ -8,6 +8,10 @@ from pathlib import Path
 from demo.shell import PROJECT, run
 from demo.stack import Stack
 from demo.vpi.image import Disk, build_disk
+from demo.vpi.machine import BUTTON_DEVICE, SERVER_ADDRESS, SERVER_URL
+
+HEARTBEAT_SECONDS = 5
+"""The shortest that the agent takes."""
 
 
 def disk_with_agent(stack: Stack, cache: Path, say: Callable[[str], None]) -> Disk:
@@ -17,6 +21,46 @@ def disk_with_agent(stack: Stack, cache: Path, say: Callable[[str], None]) -> Di
         stack.pkgbuild("keys", "package", "--output", str(stack.state / "keys")).strip().splitlines()[-1]
     )
     return build_disk(cache, [keyring, _agent()], say)
+
+
+def first_boot_settings(
+    stack: Stack,
+    assistant: str,
+    *,
+    idle_required_seconds: int,
+    soak_seconds: int,
+    quiet_seconds: int = 5,
+    timezone: str = "Europe/Berlin",
+) -> dict[str, bytes]:
+    """What goes onto the boot partition of a virtual Pi: `pi-hook.toml` with waits that a person can sit through."""
+    text = f"""\
+[server]
+url = "{SERVER_URL}"
+plain_http_hosts = ["{SERVER_ADDRESS}"]
+
+[enrollment]
+token = "{stack.secret("enrollment_token")}"
+
+[device]
+timezone = "{timezone}"
+heartbeat_seconds = {HEARTBEAT_SECONDS}
+
+[assistant]
+name = "{assistant}"
+
+[window]
+quiet_seconds = {quiet_seconds}
+
+[urgent]
+idle_required_seconds = {idle_required_seconds}
+
+[activity]
+evdev = ["{BUTTON_DEVICE}"]
+
+[health]
+soak_seconds = {soak_seconds}
+"""
+    return {"pi-hook.toml": text.encode()}
 
 
 def _agent() -> Path:

@@ -18,52 +18,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from demo.agent import disk_with_agent
+from demo.agent import HEARTBEAT_SECONDS, disk_with_agent, first_boot_settings
 from demo.observe import NotObservedError, PiView, ServerView, until
 from demo.payload import crashing_copy
 from demo.shell import PROJECT, CommandError
 from demo.stack import DEFAULT_PORT, Stack, StackError, free_port
 from demo.vpi.guest import GuestError
-from demo.vpi.machine import BUTTON_DEVICE, SERVER_ADDRESS, SERVER_URL, VirtualPi
+from demo.vpi.machine import VirtualPi
 
 ASSISTANT = "sample-assistant"
 PAYLOAD = PROJECT / "examples" / "sample_assistant"
-ZONE = "Europe/Berlin"
-HEARTBEAT_SECONDS = 5
 IDLE_REQUIRED_SECONDS = 8
-QUIET_SECONDS = 5
 SOAK_SECONDS = 3
 ENROLL_SECONDS = 60.0
 UPDATE_SECONDS = 180.0
 PRESS_EVERY_SECONDS = 2.0
-
-FIRST_BOOT_SETTINGS = f"""\
-[server]
-url = "{SERVER_URL}"
-plain_http_hosts = ["{SERVER_ADDRESS}"]
-
-[enrollment]
-token = "{{token}}"
-
-[device]
-timezone = "{ZONE}"
-heartbeat_seconds = {HEARTBEAT_SECONDS}
-
-[assistant]
-name = "{ASSISTANT}"
-
-[window]
-quiet_seconds = {QUIET_SECONDS}
-
-[urgent]
-idle_required_seconds = {IDLE_REQUIRED_SECONDS}
-
-[activity]
-evdev = ["{BUTTON_DEVICE}"]
-
-[health]
-soak_seconds = {SOAK_SECONDS}
-"""
 
 
 @dataclass
@@ -207,8 +176,10 @@ class Story:
 
     def _virtual_pi(self) -> VirtualPi:
         disk = disk_with_agent(self._stack, PROJECT / ".cache", self._tell.say)
-        settings = FIRST_BOOT_SETTINGS.format(token=self._stack.secret("enrollment_token"))
-        return VirtualPi(disk, self._state / "pi", self._stack.port, {"pi-hook.toml": settings.encode()})
+        settings = first_boot_settings(
+            self._stack, ASSISTANT, idle_required_seconds=IDLE_REQUIRED_SECONDS, soak_seconds=SOAK_SECONDS
+        )
+        return VirtualPi(disk, self._state / "pi", self._stack.port, settings)
 
 
 def fresh_state(state: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.agent import disk_with_agent
+from demo.agent import HEARTBEAT_SECONDS, disk_with_agent
 from demo.shell import PROJECT
 from demo.stack import Stack, free_port
 from demo.vpi.machine import VirtualPi
@@ -17,8 +17,8 @@ BootFiles = Mapping[str, bytes]
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """aptly and the server; devices are told to send heartbeats every 5 seconds."""
-    with Stack(tmp_path_factory.mktemp("stack"), port=free_port(), heartbeat_seconds=5) as running:
+    """aptly and the server, in a hurry."""
+    with Stack(tmp_path_factory.mktemp("stack"), port=free_port(), heartbeat_seconds=HEARTBEAT_SECONDS) as running:
         yield running
 
 

@@ -7,37 +7,23 @@ from typing import Any
 
 import pytest
 
+from demo.agent import first_boot_settings
 from demo.observe import PiView, ServerView, until
 from demo.shell import PROJECT
 from demo.stack import Stack
-from demo.vpi.machine import SERVER_ADDRESS, SERVER_URL, VirtualPi
+from demo.vpi.machine import VirtualPi
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 NAME = "sample-assistant"
 FINAL = {"succeeded", "rolled_back", "failed"}
-SETTINGS = f"""\
-[server]
-url = "{SERVER_URL}"
-plain_http_hosts = ["{SERVER_ADDRESS}"]
-[enrollment]
-token = "{{token}}"
-[device]
-heartbeat_seconds = 5
-[assistant]
-name = "{NAME}"
-[urgent]
-idle_required_seconds = 1
-[health]
-soak_seconds = 3
-"""
 
 
 def test_killed_agent_and_cut_power_end_in_true_outcomes(
     stack: Stack, virtual_pi: Callable[[Mapping[str, bytes]], VirtualPi]
 ) -> None:
     server = ServerView(stack, NAME)
-    pi = virtual_pi({"pi-hook.toml": SETTINGS.format(token=stack.secret("enrollment_token")).encode()})
+    pi = virtual_pi(first_boot_settings(stack, NAME, idle_required_seconds=1, soak_seconds=3))
     device = PiView(pi, NAME)
     release(stack, "1.0.0")
     pi.boot()

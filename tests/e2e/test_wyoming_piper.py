@@ -9,30 +9,16 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from demo.agent import first_boot_settings
 from demo.observe import PiView, ServerView
 from demo.shell import PROJECT
 from demo.stack import Stack
-from demo.vpi.machine import SERVER_ADDRESS, SERVER_URL, VirtualPi
+from demo.vpi.machine import VirtualPi
 
 pytestmark = [pytest.mark.e2e, pytest.mark.network, pytest.mark.timeout(1500)]
 
 NAME = "wyoming-piper"
 UPDATE_BYTES = 250_000
-SETTINGS = f"""\
-[server]
-url = "{SERVER_URL}"
-plain_http_hosts = ["{SERVER_ADDRESS}"]
-[enrollment]
-token = "{{token}}"
-[device]
-heartbeat_seconds = 5
-[assistant]
-name = "{NAME}"
-[urgent]
-idle_required_seconds = 5
-[health]
-soak_seconds = 10
-"""
 DESCRIBE = """\
 import json, socket
 peer = socket.create_connection(("127.0.0.1", 10200), timeout=30)
@@ -50,7 +36,7 @@ def test_update_of_wyoming_piper_fetches_no_deps_layer(
 ) -> None:
     server = ServerView(stack, NAME)
     release(stack, "2.5.1")
-    pi = virtual_pi({"pi-hook.toml": SETTINGS.format(token=stack.secret("enrollment_token")).encode()})
+    pi = virtual_pi(first_boot_settings(stack, NAME, idle_required_seconds=5, soak_seconds=10))
     device = PiView(pi, NAME)
     pi.boot()
     try:
