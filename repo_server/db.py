@@ -55,13 +55,13 @@ class Database:
         connection = sqlite3.connect(
             self.path, timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False
         )
+        self._opened.append(connection)  # first of all: what follows fails on a file that is no database
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA synchronous={Durability.POWER_CUT}")
         self._local.connection = connection
         self._local.durability = Durability.POWER_CUT
-        self._opened.append(connection)
         return connection
 
     def tables(self) -> sqlite_utils.Database:

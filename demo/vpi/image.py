@@ -6,12 +6,14 @@ the disk (base plus the given .debs, seconds, needs nothing). A change of the re
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from demo.shell import CommandError, run
 RECIPE = Path(__file__).parent / "recipe.json"
 OVERLAY = Path(__file__).parent / "overlay"
 MIRROR_ATTEMPTS = 3
+KEPT_IMAGES = 3
 BASE_KEYS = ("suite", "architecture", "packages", "initrd_modules", "excluded_paths")
 """What of the recipe goes into the base; the rest goes into the disk."""
 
@@ -39,7 +42,27 @@ def build_disk(cache: Path, debs: Sequence[Path], say: Callable[[str], None]) ->
 
     ``say`` is told what takes time. Raises ``CommandError`` where mmdebstrap, apt or mke2fs fails.
     """
-    base = base_archive(cache, say)
+    with _alone(cache):
+        return _build_disk(cache, debs, say)
+
+
+def base_archive(cache: Path, say: Callable[[str], None]) -> Path:
+    """The root file system as a tar archive, without any package of ours; made where the cache does not hold it."""
+    with _alone(cache):
+        return _base(cache, say)
+
+
+@contextlib.contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """One process at a time works on the cache: the demo and tests may want the same image at once."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "vpi.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build_disk(cache: Path, debs: Sequence[Path], say: Callable[[str], None]) -> Disk:
+    base = _base(cache, say)
     name = _digest(
         base.name.encode(),
         RECIPE.read_bytes(),
@@ -54,16 +77,15 @@ def build_disk(cache: Path, debs: Sequence[Path], say: Callable[[str], None]) ->
         with _work_folder(cache) as work:
             _fill(work, base, debs, _recipe())
             (work / "disk").rename(folder)
+    folder.touch()
     return Disk(folder / "root.ext4", folder / "vmlinuz", folder / "initrd.img")
 
 
-def base_archive(cache: Path, say: Callable[[str], None]) -> Path:
-    """The root file system as a tar archive, without any package of ours; made where the cache does not hold it."""
+def _base(cache: Path, say: Callable[[str], None]) -> Path:
     recipe = _recipe()
     archive = cache / f"vpi-base-{_digest(json.dumps({key: recipe[key] for key in BASE_KEYS}).encode())}.tar"
     if archive.exists():
         return archive
-    cache.mkdir(parents=True, exist_ok=True)
     _sweep(cache, "vpi-base-*")
     say(f"virtual Pi: making the Debian {recipe['suite']} image (about a minute, once)")
     modules = "\\n".join(recipe["initrd_modules"])
@@ -155,8 +177,9 @@ class _work_folder:  # noqa: N801 -- a context manager used like a function
 
 
 def _sweep(cache: Path, pattern: str) -> None:
-    """Images of earlier recipes are of no use to anybody."""
-    for path in cache.glob(pattern):
+    """Make room: of earlier images only the last used stay, since a virtual Pi may be running on one of them."""
+    by_age = sorted(cache.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in by_age[KEPT_IMAGES:]:
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -164,6 +164,7 @@ def test_aptly_that_cannot_publish_gets_its_old_snapshot_back(
     outcome = stack.release(payload, "1.1.0")
     assert outcome.status == 9
     assert "aptly refused while publishing trixie/stable" in outcome.sentence
+    in_the_way.unlink(missing_ok=True)  # aptly 1.5 has swept it away while going back, 1.6 has left it
     assert without_signatures(stack.tree()) == without_signatures(published)
     assert [row["version"] for row in stack.run("show", "--json").json] == ["1.0.0"]
     assert stack.release(payload, "1.1.0").status == 0
