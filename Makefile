@@ -58,8 +58,8 @@ agent: packages ## build the device agent's Debian package, pi-hook, into build/
 
 .PHONY: test
 test: setup ## all tests but the ones that boot the virtual Pi
-	@$(PYTEST) -n $(JOBS) --dist loadgroup -m "not e2e" tests
-	@[ "$$(id -u)" = 0 ] || sudo --preserve-env $(PYTEST) -n $(JOBS) --dist loadgroup -m "root and not e2e" tests
+	@$(PYTEST) -n $(JOBS) -m "not e2e" tests
+	@[ "$$(id -u)" = 0 ] || sudo --preserve-env $(PYTEST) -n $(JOBS) -m "root and not e2e" tests
 
 .PHONY: e2e
 e2e: setup ## the tests that boot the virtual Pi

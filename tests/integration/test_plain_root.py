@@ -17,7 +17,7 @@ from demo.shell import PROJECT, run
 from demo.stack import Stack, free_port
 from demo.vpi.image import base_archive
 
-pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.xdist_group("plain_root")]
+pytestmark = [pytest.mark.root, pytest.mark.network]
 
 NAME = "sample-assistant"
 TOKEN = "a-device-token-of-32-characters!"
