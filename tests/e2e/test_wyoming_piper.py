@@ -32,8 +32,11 @@ print(json.dumps({"type": header["type"], "data": data}))
 
 
 def test_update_of_wyoming_piper_fetches_no_deps_layer(
-    stack: Stack, virtual_pi: Callable[[Mapping[str, bytes]], VirtualPi]
+    stack: Stack,
+    virtual_pi: Callable[[Mapping[str, bytes]], VirtualPi],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    before = bytes_served(stack)
     server = ServerView(stack, NAME)
     release(stack, "2.5.1")
     pi = virtual_pi(first_boot_settings(stack, NAME, idle_required_seconds=5, soak_seconds=10))
@@ -41,7 +44,7 @@ def test_update_of_wyoming_piper_fetches_no_deps_layer(
     pi.boot()
     try:
         server.wait_for("2.5.1", {"succeeded"}, 900)
-        first_bytes = bytes_served(stack)
+        first_bytes = bytes_served(stack) - before
         assert device.running() == "2.5.1"
         assert spoken_version(pi) == "2.5.1"
 
@@ -50,8 +53,10 @@ def test_update_of_wyoming_piper_fetches_no_deps_layer(
     except Exception:
         print(device.journal(200))
         raise
-    update_bytes = bytes_served(stack) - first_bytes
-    print(f"apt fetched {first_bytes} bytes for 2.5.1 and {update_bytes} bytes for the update to 2.5.2")
+    update_bytes = bytes_served(stack) - before - first_bytes
+    with capsys.disabled():
+        print(f"\nRESULT wyoming_piper_2_5_1_fetched {first_bytes} bytes")
+        print(f"RESULT wyoming_piper_2_5_1_to_2_5_2_fetched {update_bytes} bytes")
     assert device.running() == "2.5.2"
     assert device.installed() == "2.5.2 install ok installed"
     assert spoken_version(pi) == "2.5.2"
