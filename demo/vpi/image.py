@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo.shell import CommandError, run
+from demo.mmdebstrap import mmdebstrap
+from demo.shell import run
 
 RECIPE = Path(__file__).parent / "recipe.json"
 OVERLAY = Path(__file__).parent / "overlay"
-MIRROR_ATTEMPTS = 3
 KEPT_IMAGES = 3
 BASE_KEYS = ("suite", "architecture", "packages", "initrd_modules", "excluded_paths")
 """What of the recipe goes into the base; the rest goes into the disk."""
@@ -96,9 +96,7 @@ def _base(cache: Path, say: Callable[[str], None]) -> Path:
         f"--essential-hook=printf '{modules}\\n' > \"$1/etc/initramfs-tools/modules\"",
     ]
     partial = archive.with_suffix(".partial.tar")
-    command = [
-        "mmdebstrap",
-        "--mode=root",
+    words = [
         "--variant=minbase",
         f"--architectures={recipe['architecture']}",
         f"--include={','.join(recipe['packages'])}",
@@ -106,18 +104,8 @@ def _base(cache: Path, say: Callable[[str], None]) -> Path:
         '--aptopt=Acquire::Languages "none"',
         *[f"--dpkgopt=path-exclude={path}" for path in recipe["excluded_paths"]],
         *hooks,
-        recipe["suite"],
-        str(partial),
     ]
-    for attempt in range(1, MIRROR_ATTEMPTS + 1):
-        try:
-            run(command, root=True, env={"TMPDIR": str(cache)}, timeout=1200)
-            break
-        except CommandError as error:
-            if attempt == MIRROR_ATTEMPTS:
-                raise
-            # Debian's mirror has moments in which its lists and its pool do not match.
-            say(f"virtual Pi: mmdebstrap failed, trying again ({str(error).splitlines()[-1]})")
+    mmdebstrap(words, recipe["suite"], partial, say=lambda text: say(f"virtual Pi: {text}"), env={"TMPDIR": str(cache)})
     run(["chown", f"{os.getuid()}:{os.getgid()}", partial], root=True)
     partial.rename(archive)
     return archive

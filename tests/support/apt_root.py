@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demo.mmdebstrap import mmdebstrap
 from pi_hook.files import Root
 from pi_hook.ports import Step, StepRequest, StepResult
 from pi_hook.step_files import Ticket, read_result, write_request
@@ -51,10 +52,11 @@ def base(suite: str) -> Path:
         for old in CACHE.glob(f"{suite}-*"):
             shutil.rmtree(old, ignore_errors=True)
         making = CACHE / f"{suite}-making"
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"]
-        command += ["--aptopt=APT::Install-Recommends false"]
-        command += [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("man", "doc", "locale")]
-        subprocess.run([*command, suite, str(making)], check=True, capture_output=True)
+        words = ["--quiet", "--variant=minbase", f"--include={','.join(packages)}"]
+        words += ["--aptopt=APT::Install-Recommends false"]
+        words += [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("man", "doc", "locale")]
+        shutil.rmtree(making, ignore_errors=True)  # of a run that was cut off
+        mmdebstrap(words, suite, making)
         making.rename(folder)
     return folder
 

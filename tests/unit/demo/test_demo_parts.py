@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.mmdebstrap import mmdebstrap
 from demo.observe import NotObservedError, until
 from demo.payload import crashing_copy
 from demo.shell import PROJECT, CommandError, run
@@ -27,6 +28,21 @@ def test_a_program_that_fails_is_told_with_its_last_words() -> None:
 def test_a_program_that_takes_too_long_is_ended() -> None:
     with pytest.raises(CommandError, match="not done after 0 s"):
         run(["sleep", "5"], timeout=0.01)
+
+
+def test_mmdebstrap_is_tried_again_and_then_given_up(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text(
+        f'#!/bin/sh\necho x >> {tmp_path}/tries\ntouch "$4"; [ "$(wc -l < {tmp_path}/tries)" -ge "$2" ]\n'
+    )
+    program.chmod(0o755)
+    said: list[str] = []
+    mmdebstrap(["2"], "trixie", tmp_path / "made", say=said.append, program=str(program))
+    assert len(said) == 1
+    with pytest.raises(CommandError):
+        mmdebstrap(["9"], "trixie", tmp_path / "half-made", say=said.append, program=str(program))
+    assert (tmp_path / "tries").read_text().count("x") == 5
+    assert [path.name for path in tmp_path.glob("*made")] == ["made"]
 
 
 def test_the_environment_is_added_to_ours() -> None:
