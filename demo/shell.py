@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
+SYSTEM_PROGRAMS = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Not on the PATH of an ordinary user, who may still make a file system in a file of his own."""
 
 
 class CommandError(RuntimeError):
@@ -34,7 +36,7 @@ def run(
         done = subprocess.run(
             words,
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SYSTEM_PROGRAMS}", **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
