@@ -118,6 +118,8 @@ class World:
         self.tails_since: list[datetime] = []
         self.dpkg_unreadable = False
         self.flip_errors: list[str] = []
+        self.own_restart_after_flip = False
+        """In a crash loop, systemd's own restart is due right after ``current`` was flipped."""
         self.restart_errors: list[str] = []
 
     def hands(self) -> Hands:
@@ -182,6 +184,9 @@ class World:
         if version not in self.on_disk:
             raise ReleaseError(f"{version} is not complete")
         self.current = version
+        if self.own_restart_after_flip and self.running is not None and self.published[self.running].crashes:
+            self.restarts += 1
+            self._run()
 
     def protect(self, versions: frozenset[str]) -> None:
         self.protected = versions

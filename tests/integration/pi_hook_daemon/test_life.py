@@ -81,6 +81,18 @@ def test_the_gate_is_asked_again_before_the_restart(settled: Device) -> None:
     assert settled.server.words("1.1.0") == whole
 
 
+def test_the_way_back_is_not_blamed_for_the_restart_that_systemd_made_itself(settled: Device) -> None:
+    settled.world.own_restart_after_flip = True
+    settled.run_for(3600)
+    settled.server.offer("1.1.0", "urgent")
+    settled.until(settled.told("succeeded", "1.1.0"))
+    settled.run_for(3600)
+    settled.server.offer("1.2.0", "urgent")
+    settled.until(lambda: settled.server.statuses[-1].status in {"rolled_back", "failed"})
+    assert settled.server.statuses[-1].status == "rolled_back"
+    assert settled.world.running == "1.1.0"
+
+
 def test_a_release_that_crashes_is_rolled_back_reported_and_not_tried_again(settled: Device) -> None:
     settled.run_for(3600)
     settled.server.offer("1.1.0", "urgent")
