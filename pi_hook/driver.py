@@ -270,8 +270,8 @@ class Driver:
     def _restart(self, version: str) -> None:
         state = self._hands.service.state()
         error: str | None = None
-        # In a crash loop systemd may have started the right release itself, just after the flip. Its counter would speak
-        # against that release for the whole soak; our own restart sets it to zero.
+        # In a crash loop systemd may have started the right release itself, just after the flip. Its counter would
+        # speak against that release for the whole soak; our own restart sets it to zero.
         if not (state.active and state.release == version and state.restarts == 0):
             try:
                 self._hands.service.restart()
