@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 _SIGNED = frozenset({"InRelease", "Release", "Release.gpg"})
+_UNSETTLED_SECONDS = 2
 
 
 def find(root: Path, name: str) -> Path | None:
@@ -29,9 +30,24 @@ def find(root: Path, name: str) -> Path | None:
 
 def cache_control(name: str) -> str:
     """``Cache-Control`` for a file: what is named by its content never changes, what is signed anew is never kept."""
-    parts = name.split("/")
-    if parts[-1] in _SIGNED:
+    if name.rsplit("/", maxsplit=1)[-1] in _SIGNED:
         return "no-store"
-    if "by-hash" in parts or "pool" in parts:
+    if _never_changes(name):
         return "private, max-age=31536000, immutable"
     return "private, no-cache"
+
+
+def unsettled(name: str, modified: float, now: float) -> bool:
+    """Whether a file that was modified at ``modified`` may still change under the same date; seconds since the epoch.
+
+    apt asks with ``If-Modified-Since``, which knows whole seconds only: a file that is published once more within the
+    same second would be "not modified" for a device that came in between, until the next publishing (RFC 9110,
+    8.8.2.2: such a date is a weak validator). So a file this young is always sent, and with an earlier date, so that
+    the device asks for it once more.
+    """
+    return now - modified < _UNSETTLED_SECONDS and not _never_changes(name)
+
+
+def _never_changes(name: str) -> bool:
+    parts = name.split("/")
+    return "by-hash" in parts or "pool" in parts

@@ -19,7 +19,10 @@ def serve(name: str) -> Response:
     found = archive.find(context().settings.repository, name)
     if found is None:
         raise NotFoundError("the repository has no such file")
-    response = send_file(found, mimetype=_type(name), conditional=True, etag=True)
+    date = found.stat().st_mtime
+    settled = not archive.unsettled(name, date, context().clock().timestamp())
+    date = date if settled else date - 1
+    response = send_file(found, mimetype=_type(name), conditional=settled, etag=True, last_modified=date)
     response.headers["Cache-Control"] = archive.cache_control(name)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -9,6 +9,7 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -203,7 +204,12 @@ class Repo:
         )
         for path, body in indexes.items():
             (dist / path).write_bytes(body)
-        (dist / "InRelease").write_bytes(self.keys.clear_sign(key or self.keys.archive, release.encode()))
+        index = dist / "InRelease"
+        before = index.stat().st_mtime if index.exists() else 0.0
+        index.write_bytes(self.keys.clear_sign(key or self.keys.archive, release.encode()))
+        # The plain server of the tests knows whole seconds only: each publishing needs one of its own.
+        modified = max(index.stat().st_mtime, before + 1)
+        os.utime(index, (modified, modified))
 
     def _stanza(self, deb: Path) -> bytes:
         control = subprocess.run(["dpkg-deb", "-f", str(deb)], capture_output=True, check=True).stdout

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import socket
+import time
 
 import pytest
 
@@ -21,6 +22,7 @@ def published(server: RunningServer) -> None:
     folder = server.repository / "trixie" / "dists" / "stable"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "InRelease").write_text("signed")
+    os.utime(folder / "InRelease", (1_790_000_000, 1_790_000_000))
     deb = server.repository / DEB
     deb.parent.mkdir(parents=True, exist_ok=True)
     if not deb.exists():
@@ -78,6 +80,17 @@ def test_what_the_device_has_already_is_not_sent_again(device: Fleet, header: st
     again = get(device, "trixie/dists/stable/InRelease", **{header: known})
     assert (again.status, again.content) == (304, b"")
     assert first.headers["Cache-Control"] == again.headers["Cache-Control"] == "no-store"
+
+
+def test_what_is_published_twice_within_a_second_is_sent_twice(server: RunningServer, device: Fleet) -> None:
+    name = "trixie/dists/stable/InRelease"
+    now = time.time()
+    os.utime(server.repository / name, (now, now))
+    first = get(device, name)
+    (server.repository / name).write_text("signed anew")
+    os.utime(server.repository / name, (now, now))
+    again = get(device, name, If_Modified_Since=first.headers["Last-Modified"])
+    assert (again.status, again.content) == (200, b"signed anew")
 
 
 @pytest.mark.parametrize("name", ["trixie/none", "trixie", "trixie/dists/stable/", "out", "%00", "trixie%2fdists"])

@@ -75,3 +75,20 @@ def test_the_served_folder_may_itself_be_a_symlink(root: Path, tmp_path: Path) -
 )
 def test_what_is_signed_anew_is_never_kept_and_what_is_named_by_its_content_is(name: str, expected: str) -> None:
     assert archive.cache_control(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "age_seconds", "expected"),
+    [
+        ("trixie/dists/stable/InRelease", 0.2, True),
+        ("trixie/dists/stable/InRelease", 1.9, True),
+        ("trixie/dists/stable/InRelease", 2, False),
+        ("trixie/dists/stable/main/binary-arm64/Packages.gz", 0, True),
+        ("trixie/dists/stable/InRelease", -5, True),
+        ("trixie/pool/main/s/sample/sample_1_arm64.deb", 0, False),
+        ("trixie/dists/stable/main/binary-arm64/by-hash/SHA256/00", 0, False),
+    ],
+)
+def test_a_file_that_may_change_within_its_second_is_unsettled(name: str, age_seconds: float, expected: bool) -> None:
+    modified = 1_790_000_000.0
+    assert archive.unsettled(name, modified, modified + age_seconds) is expected
