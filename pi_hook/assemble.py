@@ -48,7 +48,7 @@ def real_daemon() -> Daemon:
             server=real_server(settings),
             clock=SystemClock(),
             host=read_host(),
-            zone=lambda: device_zone(settings.timezone),
+            zone=lambda servers: device_zone(settings.timezone, servers=servers),
             boot_id=boot_id(),
             sources=tuple(configured(settings.activity)),
             enrolled=forget_enrollment_token,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pi_hook.errors import SettingsError
 from pi_hook.policy import Rules
-from pi_hook.settings_keys import KEYS, nearest, split_url
+from pi_hook.settings_keys import KEYS, MAY_SET, nearest, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,6 +53,8 @@ class Settings:
     server_url: str
     assistant: str
     plain_http_hosts: frozenset[str] = frozenset()
+    may_set: frozenset[str] = frozenset(MAY_SET)
+    """What the server may set over the files: of ``channel``, ``timezone``, ``hold``."""
     enrollment_token: str | None = field(default=None, repr=False)
     timezone: str | None = None
     heartbeat: timedelta = timedelta(minutes=5)
@@ -113,6 +115,7 @@ def validate(merged: Mapping[str, Any]) -> Settings:
         server_url=defaults.server_url,
         assistant=defaults.assistant,
         plain_http_hosts=hosts,
+        may_set=frozenset(merged.get("server.may_set", MAY_SET)),
         enrollment_token=merged.get("enrollment.token"),
         timezone=merged.get("device.timezone"),
         heartbeat=heartbeat,

@@ -22,6 +22,7 @@ from pi_hook.identity import load_or_create
 from pi_hook.loop import Loop
 from pi_hook.notify import notify, watchdog_seconds
 from pi_hook.reasons import gate_words
+from pi_hook.server_set import channel_of, zone_of
 from pi_hook.state import Ledger
 from pi_hook.status import gate_status, memory_status, source_status
 
@@ -57,7 +58,8 @@ class Parts:
     server: Server
     clock: Clock
     host: Host
-    zone: Callable[[], NamedZone]
+    zone: Callable[[str | None], NamedZone]
+    """The zone to use now, given the name that goes before the device's own sources, if any."""
     boot_id: str
     sources: tuple[Source, ...] = ()
     state_folder: Path = STATE_FOLDER
@@ -84,7 +86,7 @@ class Daemon:
         gate = Gatekeeper(
             rules=settings.rules,
             clock=self.clock,
-            zone=parts.zone,
+            zone=self._zone,
             activity=self.activity,
             ledger=self.ledger,
             device_id=identity.device_id,
@@ -113,7 +115,7 @@ class Daemon:
             driver=self.driver,
             apt_source=parts.hands.apt_source,
             backoff=replace(parts.backoff, base=_EXCHANGE_BASE),
-            zone=parts.zone,
+            zone=self._zone,
             boot_id=parts.boot_id,
             enrolled=parts.enrolled,
         )
@@ -172,7 +174,7 @@ class Daemon:
     def status(self) -> dict[str, Any]:
         """For ``pi-hook status``."""
         facts = self.driver.facts()
-        zone = self._parts.zone()
+        zone = self._zone()
         idle, contact = self.activity.idle(), self._gate.since_contact()
         reading = self.clock.read()
         return {
@@ -196,7 +198,11 @@ class Daemon:
                 "problem": self.exchange.problem,
             },
             **memory_status(self.ledger.memory),
+            "channel": channel_of(self._parts.settings, self.ledger.memory.channel),
         }
+
+    def _zone(self) -> NamedZone:
+        return self._parts.zone(zone_of(self._parts.settings, self.ledger.memory.timezone))
 
     def _signalled(self, number: int, _frame: object) -> None:
         _log.info("stopping (%s)", signal.Signals(number).name)

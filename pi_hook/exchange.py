@@ -11,6 +11,7 @@ from pi_hook.backoff import jittered
 from pi_hook.enroll import EnrollError, register
 from pi_hook.errors import RefusedError, ServerError
 from pi_hook.ports import AptSettings
+from pi_hook.server_set import as_allowed, channel_of
 from pi_hook.update import Phase
 from pi_hook.wire import Gate, Heartbeat
 
@@ -78,7 +79,8 @@ class Exchange:
         self._failures = 0
         self._in_exchange = False
         self.problem: str | None = None
-        """Why the last exchange failed, for people."""
+        """Why the last exchange failed, or came to nothing, for people."""
+        self._disagreement: str | None = None
 
     def begin(self) -> None:
         """Start the exchanges. A registered device's apt source is written again: the settings may have changed."""
@@ -103,7 +105,7 @@ class Exchange:
         except OSError as error:  # a full disk must not end the daemon, which still guards the assistant
             self._failed(ServerError(f"the agent's own files cannot be written: {error}", kind="disk"))
         else:
-            self._failures, self.problem = 0, None
+            self._failures, self.problem = 0, self._disagreement
             self._schedule(_SOON if len(self._ledger.outbox) else jittered(self._interval, self._backoff.draw))
         finally:
             self._in_exchange = False
@@ -127,17 +129,29 @@ class Exchange:
         self._clock.server_said(answer.server_time)
         self._gate.contacted()
         self._interval = answer.next_heartbeat_seconds
-        channel = answer.channel or self._ledger.memory.channel
-        moved = channel != self._ledger.memory.channel
-        self._ledger.remember(channel=channel, stopped=None)
-        if moved:
-            self._write_apt_source()
+        self._take_settings(answer)
+        answer, disagreement = as_allowed(answer, self._settings)
+        if disagreement is not None and disagreement != self._disagreement:
+            _log.warning("%s", disagreement)
+        self._disagreement = disagreement
         if answer.offer is not None and answer.offer.name != self._settings.assistant:
             _log.warning("the server offers %s, which this device does not follow", answer.offer.name)
             answer = replace(answer, offer=None)
         if answer.offer is not None:
             self._gate.granted(answer.offer, answer.server_time)
         self._driver.heard(answer)
+
+    def _take_settings(self, answer: HeartbeatAnswer) -> None:
+        """Remember what an operator has set; whether it wins is asked where it is used (``pi_hook.server_set``)."""
+        memory = self._ledger.memory
+        followed, zone = channel_of(self._settings, memory.channel), self._zone()
+        self._ledger.remember(channel=answer.channel or memory.channel, timezone=answer.timezone, stopped=None)
+        if channel_of(self._settings, self._ledger.memory.channel) != followed:
+            self._write_apt_source()
+        before, zone = zone, self._zone()
+        if (zone.name, zone.problem) != (before.name, before.problem):
+            _log.info("the timezone is %s from now on%s", zone.name, f": {zone.problem}" if zone.problem else "")
+            self._driver.look_again()
 
     def _flush(self) -> None:
         while batch := self._ledger.outbox.batch():
@@ -186,8 +200,7 @@ class Exchange:
             self._schedule(jittered(_UNWELCOME, self._backoff.draw))
 
     def _write_apt_source(self) -> None:
-        memory = self._ledger.memory
-        channel = memory.channel or self._settings.channel
+        channel = channel_of(self._settings, self._ledger.memory.channel)
         settings = AptSettings(
             self._settings.server_url,
             self._host.debian,

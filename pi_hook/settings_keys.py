@@ -22,6 +22,8 @@ _LARGEST_PORT = 65_535
 _LARGEST_PIN = 53
 """BCM numbers: 0-27 on the header, up to 53 on a compute module."""
 _TEN_YEARS = 315_360_000
+MAY_SET = ("channel", "timezone", "hold")
+"""What an operator can set for one device at the server; by default all of it (ADR 0010)."""
 
 
 def _matching(pattern: re.Pattern[str], words: str) -> Callable[[Any], str]:
@@ -67,6 +69,15 @@ def _one_of(*words: str) -> Callable[[Any], str]:
     return check
 
 
+_MAY_SET_WORDS = f"a list of {', '.join(MAY_SET)}, or an empty one"
+
+
+def _of_may_set(value: Any) -> str:  # noqa: ANN401  # a TOML value of any type
+    if value not in MAY_SET:
+        raise ValueError(_MAY_SET_WORDS)
+    return str(value)
+
+
 def _zone(value: Any) -> str:  # noqa: ANN401  # a TOML value of any type
     from pi_hook.zone import zone_named  # noqa: PLC0415  # zoneinfo only where a zone is named
 
@@ -94,6 +105,7 @@ def split_url(url: str) -> tuple[str, str, int]:
 KEYS: dict[str, Callable[[Any], Any]] = {
     "server.url": _url,
     "server.plain_http_hosts": _list(_matching(_HOST, "a list of host names"), "a list of host names"),
+    "server.may_set": _list(_of_may_set, _MAY_SET_WORDS),
     "enrollment.token": _matching(_TOKEN, "the enrollment token as the server gave it, without blanks"),
     "device.timezone": _zone,
     "device.heartbeat_seconds": _seconds("from 5 to 86400", 5, 86_400),

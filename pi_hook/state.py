@@ -71,6 +71,8 @@ class Memory:
     registered: bool = False
     channel: str | None = None
     """The server's."""
+    timezone: str | None = None
+    """The operator's for this device, as the server last said it."""
     stopped: str | None = None
     """Why the server does not want this device any more."""
 
@@ -158,6 +160,7 @@ def _memory(body: dict[str, Any]) -> Memory:
         not_before=_time(body["not_before"]),
         registered=body["registered"] is True,
         channel=body["channel"],
+        timezone=_text(body.get("timezone")),  # absent from the file of an older agent
         stopped=body["stopped"],
     )
 
@@ -189,6 +192,12 @@ def _update(body: dict[str, Any]) -> Update:
 
 def _mark(body: dict[str, Any]) -> Mark:
     return Mark(str(body["boot_id"]), float(body["monotonic"]))
+
+
+def _text(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a text")
+    return value
 
 
 def _time(value: str | None) -> datetime | None:

@@ -163,6 +163,8 @@ class HeartbeatAnswer:
     hold: str | None
     offer: Offer | None
     withheld: Withheld | None
+    timezone: str | None = None
+    """The operator's zone for this device; absent from older servers. Any text: the device may not know the zone."""
 
     @classmethod
     def parse(cls, body: object) -> HeartbeatAnswer:
@@ -181,6 +183,7 @@ class HeartbeatAnswer:
             hold=_optional_text(table, "hold"),
             offer=None if offer is None else Offer.parse(offer),
             withheld=None if withheld is None else Withheld.parse(withheld),
+            timezone=_optional_text(table, "timezone"),
         )
 
 

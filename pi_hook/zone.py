@@ -1,4 +1,4 @@
-"""The device's timezone: the setting, else DEVICE_TIMEZONE of the daemon's environment, else the system's zone."""
+"""The device's timezone: the server's where it may set one, else the setting, DEVICE_TIMEZONE, the system's zone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _FALLBACK = "Etc/UTC"
 _ZONEINFO = "/zoneinfo/"
+_MOST_NAME = 64
+"""Characters of an unknown name that are repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,28 @@ def device_zone(
     environment: Mapping[str, str] = os.environ,
     localtime: Path = Path("/etc/localtime"),
     timezone: Path = Path("/etc/timezone"),
+    servers: str | None = None,
 ) -> NamedZone:
-    """The zone to use now; cheap enough to ask for every decision, as the system's zone may change at any time."""
+    """The zone to use now; cheap enough to ask for every decision, as the system's zone may change at any time.
+
+    ``servers`` is the operator's zone for this device, where the settings let it win. A name that this system does not
+    know is passed over, and said: its tzdata may be older than the server's.
+    """
     problem = None
-    for source, name in (("device.timezone", setting), ("DEVICE_TIMEZONE", environment.get("DEVICE_TIMEZONE"))):
+    sources = (
+        ("the server", servers),
+        ("device.timezone", setting),
+        ("DEVICE_TIMEZONE", environment.get("DEVICE_TIMEZONE")),
+    )
+    for source, name in sources:
         if name:
             zone = zone_named(name)
             if zone is not None:
                 return NamedZone(name, zone, problem)
-            problem = f"{source} names an unknown timezone {name!r}; the next source is used instead"
+            problem = problem or (
+                f"{source} names the timezone {name[:_MOST_NAME]!r}, which this system does not know (update tzdata, "
+                f"or name one of `timedatectl list-timezones`); the next source is used instead"
+            )
     name = _system_zone(localtime, timezone)
     zone = zone_named(name) if name else None
     if name is None or zone is None:

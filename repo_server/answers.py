@@ -63,6 +63,8 @@ class HeartbeatAnswer(Answer):
     hold: str | None
     offer: Offer | None
     withheld: Withheld | None
+    timezone: str | None = None
+    """The zone that an operator has set for the device; the device's own settings say whether it wins."""
 
 
 class Acknowledged(Answer):
@@ -111,6 +113,9 @@ class Device(Answer):
     group: str | None
     channel: str
     timezone: str
+    """The zone that the device goes by, as it last said."""
+    timezone_set: str | None
+    """The zone that an operator has set; the device goes by it from its next heartbeat on, where its settings allow."""
     assistant: str
     installed: str | None
     active: str | None

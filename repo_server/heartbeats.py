@@ -23,7 +23,9 @@ def beat(
     def work(connection: sqlite3.Connection) -> answers.HeartbeatAnswer:
         devices.record_heartbeat(connection, device["id"], heartbeat, now)
         # Read again inside the transaction: an operator may have moved or held the device since.
-        row = connection.execute("SELECT channel, hold FROM devices WHERE id = ?", (device["id"],)).fetchone()
+        row = connection.execute(
+            "SELECT channel, hold, timezone_override FROM devices WHERE id = ?", (device["id"],)
+        ).fetchone()
         known = progress.known(connection, device["id"])
         facts = DeviceFacts(
             debian=device["debian"],
@@ -49,6 +51,7 @@ def beat(
             hold=row["hold"],
             offer=offer,
             withheld=withheld,
+            timezone=row["timezone_override"],
         )
 
     return db.write(work, Durability.CRASH)

@@ -115,12 +115,12 @@ def answer(row: sqlite3.Row, now: datetime, online_for: timedelta) -> answers.De
     update = None
     if row["update_id"] is not None:
         update = answers.CurrentUpdate(id=row["update_id"], status=row["update_status"])
-    same = ("id", "name", "hostname", "state", "channel", "assistant", "installed", "active", "agent_version", "debian",
-            "architecture", "registered_at", "idle_seconds", "hold")  # fmt: skip
+    same = ("id", "name", "hostname", "state", "channel", "timezone", "assistant", "installed", "active",
+            "agent_version", "debian", "architecture", "registered_at", "idle_seconds", "hold")  # fmt: skip
     return answers.Device(
         **{name: row[name] for name in same},
         group=row["group_name"],
-        timezone=row["timezone_override"] or row["timezone"],
+        timezone_set=row["timezone_override"],
         last_seen_at=last_seen_at,
         online=last_seen_at is not None and last_seen_at >= now - online_for and row["state"] == ACTIVE,
         gate=gate,

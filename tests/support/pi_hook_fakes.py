@@ -261,6 +261,7 @@ class FakeServer:
     withheld: Withheld | None = None
     hold: str | None = None
     channel: str = "stable"
+    timezone: str | None = None
     interval: int = 300
     reachable: bool = True
     refusal: int | None = None
@@ -288,7 +289,9 @@ class FakeServer:
     def heartbeat(self, identity: Identity, heartbeat: Heartbeat) -> HeartbeatAnswer:
         self._reach()
         self.heartbeats.append(heartbeat)
-        return HeartbeatAnswer(self.clock.wall, self.interval, self.channel, self.hold, self.offered, self.withheld)
+        return HeartbeatAnswer(
+            self.clock.wall, self.interval, self.channel, self.hold, self.offered, self.withheld, self.timezone
+        )
 
     def report(self, identity: Identity, batch: list[Status]) -> int:
         self._reach()

@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
             server=FakeServer(FakeClock()),
             clock=SystemClock(),
             host=Host("kitchen", "trixie", "arm64", None),
-            zone=lambda: device_zone(None),
+            zone=lambda servers: device_zone(None, servers=servers),
             boot_id=boot_id(),
             sources=(EvdevSource(str(folder / "event0")),),
             state_folder=folder / "state",

@@ -15,7 +15,7 @@ from pi_hook.client import Server
 from pi_hook.config import Settings
 from pi_hook.daemon import Daemon, Parts
 from pi_hook.hostinfo import Host
-from pi_hook.zone import NamedZone
+from pi_hook.zone import NamedZone, device_zone
 from tests.support.pi_hook_fakes import FakeClock, FakeServer, World
 
 BERLIN = NamedZone("Europe/Berlin", ZoneInfo("Europe/Berlin"))
@@ -58,7 +58,7 @@ class Device:
                 server=self.real_server or self.server,
                 clock=self.clock,
                 host=Host("kitchen", "trixie", "arm64", None),
-                zone=lambda: self.zone,
+                zone=lambda servers: self.zone if servers is None else device_zone(self.zone.name, servers=servers),
                 boot_id=f"7a3f1c55-6f0c-4f3e-9f2c-{self.boot:012d}",
                 sources=self.sources,
                 state_folder=self.folder / "state",

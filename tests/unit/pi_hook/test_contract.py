@@ -77,12 +77,18 @@ def test_every_answer_is_read_also_with_fields_of_a_newer_server(case: str) -> N
     answer = HeartbeatAnswer.parse({**agreed, "mood": "fine", "offer": agreed["offer"] and {**agreed["offer"], "x": 1}})
     assert answer.next_heartbeat_seconds == agreed["next_heartbeat_seconds"]
     assert answer.hold == agreed["hold"]
+    assert answer.timezone == agreed["timezone"]
     assert (answer.offer is None) == (agreed["offer"] is None)
     assert (answer.withheld is None) == (agreed["withheld"] is None)
     if answer.offer is not None:
         assert (answer.offer.version, str(answer.offer.urgency)) == ("1.1.0", "urgent")
     if answer.withheld is not None:
         assert answer.withheld.reason == "HELD_BY_ADMIN"
+
+
+def test_an_older_server_s_answer_sets_no_zone() -> None:
+    agreed = {k: v for k, v in body("heartbeat_answers", "offer").items() if k != "timezone"}
+    assert HeartbeatAnswer.parse(agreed).timezone is None
 
 
 def nested(field: str, value: Any) -> dict[str, Any]:
@@ -100,6 +106,7 @@ def nested(field: str, value: Any) -> dict[str, Any]:
         ("next_heartbeat_seconds", None, "next_heartbeat_seconds"),
         ("next_heartbeat_seconds", True, "next_heartbeat_seconds"),
         ("channel", 3, "channel"),
+        ("timezone", ["Europe/Berlin"], "timezone"),
         ("offer", [], "offer"),
         ("offer.version", "", "version"),
         ("offer.urgency", "at once", "urgency"),

@@ -119,6 +119,15 @@ class TestZone:
         assert self.zone(tmp_path, None, "America/Lima") == ("America/Lima", None)
         assert self.zone(tmp_path) == ("Asia/Tokyo", None)
 
+    def test_the_server_s_goes_before_all_and_one_that_this_system_does_not_know_is_passed_over(self) -> None:
+        assert device_zone("Europe/Berlin", {}, servers="Asia/Tokyo").name == "Asia/Tokyo"
+        for unknown in ("Mars/Olympus", "../../etc/passwd", "", "Europe", "x" * 5000, "a\0b"):
+            found = device_zone("Europe/Berlin", {}, servers=unknown)
+            assert found.name == "Europe/Berlin"
+            if unknown:
+                assert "the server names the timezone" in (found.problem or "")
+                assert len(found.problem or "") < 300
+
     def test_a_file_without_a_name_falls_back_to_the_other_file(self, tmp_path: Path) -> None:
         (tmp_path / "localtime").write_bytes(b"TZif")
         (tmp_path / "timezone").write_text("Asia/Kathmandu\n")
@@ -128,7 +137,8 @@ class TestZone:
     def test_a_zone_that_is_none_is_said(self, tmp_path: Path, name: str) -> None:
         found, problem = self.zone(tmp_path, None, name)
         assert found == "Etc/UTC"
-        assert "unknown timezone" in (problem or "")
+        assert "DEVICE_TIMEZONE names the timezone" in (problem or "")
+        assert "`timedatectl list-timezones`" in (problem or "")
 
     def test_nothing_known_is_utc_and_said(self, tmp_path: Path) -> None:
         name, problem = self.zone(tmp_path)

@@ -64,8 +64,8 @@ def test_the_device_list_shows_what_the_contract_names(service: Service) -> None
     answer = service.request("GET", DEVICES, key=service.key("viewer"))
     expected = {
         "id": DEVICE, "name": None, "hostname": "kitchen", "state": "active", "group": None, "channel": "beta",
-        "timezone": "Europe/Berlin", "assistant": "sample-assistant", "installed": "1.1.0", "active": "1.0.0",
-        "agent_version": "0.1.0", "debian": "trixie", "architecture": "arm64", "online": True,
+        "timezone": "Europe/Berlin", "timezone_set": None, "assistant": "sample-assistant", "installed": "1.1.0",
+        "active": "1.0.0", "agent_version": "0.1.0", "debian": "trixie", "architecture": "arm64", "online": True,
         "last_seen_at": "2026-03-29T01:30:00Z", "registered_at": "2026-03-29T01:30:00Z", "idle_seconds": 120,
         "gate": {**gate, "retry_at": "2026-03-29T02:30:00Z"}, "update": {"id": DEVICE, "status": "deferred"},
         "hold": None,
@@ -132,12 +132,16 @@ def test_an_operator_changes_what_is_given_and_nothing_else(service: Service) ->
     given = {"name": "Küche", "group": "ground-floor", "timezone": "Asia/Kolkata", "hold": "until Sunday"}
     changed = service.request("PATCH", ONE, given, key=operator)
     assert changed.status_code == 200
-    assert {name: changed.get_json()[name] for name in given} == given
+    assert {name: changed.get_json()[name] for name in ("name", "group", "hold")} == {
+        name: given[name] for name in ("name", "group", "hold")
+    }
+    # What the device goes by is what it says itself; its own settings may not let the server's zone win.
+    assert (changed.get_json()["timezone_set"], changed.get_json()["timezone"]) == ("Asia/Kolkata", "Europe/Berlin")
     assert changed.get_json()["channel"] == "stable"
     cleared = service.request(
         "PATCH", ONE, {"hold": None, "timezone": None, "channel": "beta"}, key=operator
     ).get_json()
-    assert (cleared["hold"], cleared["timezone"], cleared["channel"]) == (None, "Europe/Berlin", "beta")
+    assert (cleared["hold"], cleared["timezone_set"], cleared["channel"]) == (None, None, "beta")
     assert cleared["name"] == "Küche"
     entries = service.db.connection().execute(
         "SELECT who, action, subject FROM audit_log WHERE action = 'device.change'"

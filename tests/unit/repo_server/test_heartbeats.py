@@ -31,6 +31,7 @@ def test_a_heartbeat_without_anything_new(service: Service) -> None:
         "hold": None,
         "offer": None,
         "withheld": None,
+        "timezone": None,
     }
 
 
@@ -91,6 +92,16 @@ def test_a_pause_takes_the_offer_back_and_a_resume_grants_anew(service: Service)
     assert [action for action in actions if action.startswith("update.")] == [
         "update.announce", "update.paused", "update.halted", "update.active",
     ]  # fmt: skip
+
+
+def test_an_operators_zone_is_told_until_it_is_cleared(service: Service) -> None:
+    service.register()
+    assert service.beat("1.0.0")["timezone"] is None
+    operator = service.key("operator")
+    service.request("PATCH", f"/api/v1/devices/{DEVICE}", {"timezone": "Asia/Kolkata"}, key=operator)
+    assert service.beat("1.0.0")["timezone"] == "Asia/Kolkata"
+    service.request("PATCH", f"/api/v1/devices/{DEVICE}", {"timezone": None}, key=operator)
+    assert service.beat("1.0.0")["timezone"] is None
 
 
 def test_a_hold_is_told_in_the_operators_words(service: Service) -> None:

@@ -1,0 +1,37 @@
+"""What the server may set over this device's own files, as its setting ``server.may_set`` allows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pi_hook.config import Settings
+    from pi_hook.wire import HeartbeatAnswer
+
+
+def channel_of(settings: Settings, servers: str | None) -> str:
+    """The channel to follow: the server's where it may set it and has, else that of the files."""
+    return (servers if "channel" in settings.may_set else None) or settings.channel
+
+
+def zone_of(settings: Settings, servers: str | None) -> str | None:
+    """The zone's name that goes before the files' own; None where the server may not set one, or has not."""
+    return servers if "timezone" in settings.may_set else None
+
+
+def as_allowed(answer: HeartbeatAnswer, settings: Settings) -> tuple[HeartbeatAnswer, str | None]:
+    """A heartbeat's answer without what the server may not set, and a sentence where that leaves nothing to install.
+
+    A hold that is not taken over does not open anything: the server of a held device grants nothing.
+    """
+    if "hold" not in settings.may_set:
+        answer = replace(answer, hold=None)
+    followed = channel_of(settings, answer.channel)
+    if answer.channel is None or answer.channel == followed:
+        return answer, None
+    sentence = (
+        f"the server has this device on the channel {answer.channel}, but server.may_set keeps it on {followed}; set "
+        f"the device's channel to {followed} there, or allow channel in server.may_set"
+    )
+    return replace(answer, offer=None, withheld=None), sentence
