@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import pytest
 
@@ -16,6 +17,7 @@ def published(service: Service) -> Service:
     file = service.settings.repository / FILE.removeprefix("/repo/")
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x" * 1234)
+    os.utime(file, (1_700_000_000, 1_700_000_000))  # of one just written no part is sent, only the whole
     return service
 
 
