@@ -10,7 +10,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 
-from pi_hook.apt_source import ORIGIN, SOURCE, hook_text
+from pi_hook.apt_source import NETWORK, ORIGIN, SOURCE, hook_text
 from pi_hook.files import Root, write_atomic
 from pi_hook.names import exact_pattern
 from pi_hook.verify import STRICT_VARIABLE
@@ -62,7 +62,9 @@ def write(run: Run, root: Root) -> str:
     for folder in (f"{FOLDER}/parts", f"{ARCHIVES}/partial"):
         root.at(folder).mkdir(parents=True, exist_ok=True)
     write_atomic(root.at(PREFERENCES), _preferences(run, root))
-    write_atomic(root.at(CONFIG), config_text(run, _carried()))
+    # Last of the two: what these settings say of the network goes before what apt.conf.d says.
+    network = _carried() + _network(root)
+    write_atomic(root.at(CONFIG), config_text(run, network), 0o600)
     return str(root.at(CONFIG))
 
 
@@ -86,9 +88,16 @@ def _carried() -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def config_text(run: Run, carried: str = "") -> str:
-    """The whole configuration; pure."""
-    return carried + _common(run) + hook_text(run.name, strict=True) + _unattended_upgrades(run)
+def _network(root: Root) -> str:
+    try:
+        return root.at(NETWORK).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def config_text(run: Run, network: str = "") -> str:
+    """The whole configuration; pure. ``network`` is what was set for it elsewhere."""
+    return network + _common(run) + hook_text(run.name, strict=True) + _unattended_upgrades(run)
 
 
 def _common(run: Run) -> str:

@@ -34,7 +34,7 @@ _CAUSES: tuple[tuple[Problem, re.Pattern[str]], ...] = tuple(
             (
                 r"could not connect|unable to connect|connection (?:failed|refused|reset|timed out|closed)|timed? ?out"
                 r"|could not resolve|temporary failure|network is unreachable|no route|\b50[0-9] +[a-z]|error reading"
-                r"|could not handshake|certificate verif"
+                r"|could not handshake|certificate verif|\b407 +proxy"
             ),
         ),
         # A wrong clock or a frozen mirror: nothing is known to be forged, and tomorrow's lists may be good.

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pi_hook.files import Root, remove_durably, write_atomic
 from pi_hook.names import AGENT_PACKAGES, checked_name
+from pi_hook.proxy import parse_proxy
 
 if TYPE_CHECKING:
     from pi_hook.ports import AptSettings
@@ -20,6 +21,8 @@ PREFERENCES = "/etc/apt/preferences.d/pi-ota"
 HOOK = "/etc/apt/apt.conf.d/51pi-ota-verify"
 KEEP = "/etc/apt/apt.conf.d/52pi-ota-keep"
 KEYRING = "/usr/share/keyrings/pi-ota-archive-keyring.gpg"
+NETWORK = "/var/lib/pi-hook/apt/network.conf"
+"""Proxy and bandwidth of the agent's own runs (``apt_config`` takes it in). It may hold credentials, so 0600."""
 VERIFY_PROGRAM = "/usr/lib/pi-hook/verify-debs"
 VALID_UNTIL_MAX_SECONDS = 7 * 86_400
 """The repository is signed anew every day: a week leaves room for a broken timer and still shows a frozen mirror."""
@@ -50,6 +53,7 @@ class AptSourceFiles:
         changed = [
             write_atomic(at(PREFERENCES), preferences_text(settings.assistant, host)),
             write_atomic(at(HOOK), hook_text(settings.assistant)),
+            write_atomic(at(NETWORK), network_text(settings), 0o600),
             write_atomic(at(AUTH), _auth_text(server, settings.device_id, settings.device_token), 0o600),
             write_atomic(at(SOURCE), _source_text(server, settings.debian, settings.channel)),
         ]
@@ -57,7 +61,7 @@ class AptSourceFiles:
 
     def remove(self) -> None:
         """Remove the source first, then what limits it."""
-        for path in (SOURCE, AUTH, PREFERENCES, HOOK, KEEP):
+        for path in (SOURCE, AUTH, NETWORK, PREFERENCES, HOOK, KEEP):
             remove_durably(self._root.at(path))
 
 
@@ -91,6 +95,19 @@ def _source_text(server: str, debian: str, channel: str) -> str:
 def _auth_text(server: str, device_id: str, token: str) -> str:
     # With the scheme in front apt also sends them over plain http; whether that is allowed the settings decided.
     return f"# {_NOTICE}\nmachine {server}/repo\nlogin {device_id}\npassword {token}\n"
+
+
+def network_text(settings: AptSettings) -> str:
+    """The network settings as apt configuration; empty where nothing is set, so that apt's own hold."""
+    lines = []
+    if settings.proxy is not None:
+        parse_proxy(settings.proxy)  # nothing gets between the quotes that could end them
+        lines += [f'Acquire::{way}::Proxy "{settings.proxy}";' for way in ("http", "https")]
+        lines += [f'Acquire::{way}::Proxy-Auto-Detect "";' for way in ("http", "https")]
+    if settings.bandwidth_kilobytes_per_second > 0:
+        limit = settings.bandwidth_kilobytes_per_second
+        lines += [f'Acquire::{way}::Dl-Limit "{limit}";' for way in ("http", "https")]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def preferences_text(assistant: str, host: str) -> str:

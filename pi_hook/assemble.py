@@ -58,4 +58,6 @@ def real_daemon() -> Daemon:
 
 def real_server(settings: Settings) -> HttpServer:
     """The server that the settings name."""
-    return HttpServer(settings.server_url, settings.plain_http_hosts, agent_version=__version__)
+    return HttpServer(
+        settings.server_url, settings.plain_http_hosts, agent_version=__version__, proxy=settings.network.proxy
+    )

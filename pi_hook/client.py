@@ -9,10 +9,12 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import traceback
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pi_hook.config import may_be_plain
 from pi_hook.errors import BadMessageError, RefusedError, ServerError
+from pi_hook.proxy import parse_proxy
 from pi_hook.settings_keys import split_url
 from pi_hook.wire import HeartbeatAnswer, Registered, parse_acknowledged, parse_error, statuses_body
 
@@ -30,6 +32,7 @@ _LARGEST_ANSWER = 65_536
 _MOST_RETRY_AFTER = 86_400.0
 _OK = range(200, 300)
 _TOO_MANY = 429
+_PROXY_WANTS_CREDENTIALS = 407
 _CLIENT_ERRORS = range(400, 500)
 
 
@@ -58,12 +61,14 @@ class HttpServer:
         *,
         agent_version: str = "0",
         timeout: float = TIMEOUT_SECONDS,
+        proxy: str | None = None,
     ) -> None:
         self._scheme, self._host, self._port = split_url(url)
         if self._scheme == "http" and not may_be_plain(self._host, plain_http_hosts):
             raise ValueError(f"plain http to {self._host} is not allowed")
         self._agent = f"pi-hook/{agent_version}"
         self._timeout = timeout
+        self._proxy = None if proxy is None else parse_proxy(proxy)
         self._tls: ssl.SSLContext | None = None
 
     def register(self, enrollment_token: str, registration: Registration) -> Registered:
@@ -82,29 +87,43 @@ class HttpServer:
 
     def _post(self, path: str, token: str, body: dict[str, Any]) -> object:
         connection = self._connection()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "User-Agent": self._agent}
+        if self._proxy is not None and self._scheme == "http":
+            path, headers = f"http://{self._authority}{path}", {**headers, **self._proxy.headers}
         try:
-            connection.request(
-                "POST",
-                path,
-                json.dumps(body, separators=(",", ":")).encode(),
-                {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "User-Agent": self._agent},
-            )
+            connection.request("POST", path, json.dumps(body, separators=(",", ":")).encode(), headers)
             with connection.getresponse() as response:
                 raw = response.read(_LARGEST_ANSWER + 1)
         except (OSError, http.client.HTTPException, ValueError) as error:
             # ValueError: http.client's for an answer it cannot parse. TLS errors are OSErrors.
-            raise ServerError(f"{self._host}:{self._port} cannot be asked: {error or type(error).__name__}") from error
+            # A tunnel that a proxy refuses leaves its answer, and with it the socket, open in http.client's frames.
+            traceback.clear_frames(error.__traceback__)
+            raise ServerError(f"{self._where} cannot be asked: {error or type(error).__name__}") from error
         finally:
             connection.close()
         return _answer(response, raw)
 
+    @property
+    def _authority(self) -> str:
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+
+    @property
+    def _where(self) -> str:
+        through = "" if self._proxy is None else f" through the proxy {self._proxy.host}:{self._proxy.port}"
+        return f"{self._host}:{self._port}{through}"
+
     def _connection(self) -> http.client.HTTPConnection:
+        """Not yet connected; through a proxy TLS is spoken with the server itself, inside a tunnel."""
+        host, port = (self._host, self._port) if self._proxy is None else (self._proxy.host, self._proxy.port)
         if self._scheme == "http":
-            return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+            return http.client.HTTPConnection(host, port, timeout=self._timeout)
         if self._tls is None:
             self._tls = ssl.create_default_context()
             self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
+        connection = http.client.HTTPSConnection(host, port, timeout=self._timeout, context=self._tls)
+        if self._proxy is not None:
+            connection.set_tunnel(self._host, self._port, self._proxy.headers)
+        return connection
 
 
 def _answer(response: http.client.HTTPResponse, raw: bytes) -> object:
@@ -119,6 +138,12 @@ def _answer(response: http.client.HTTPResponse, raw: bytes) -> object:
             raise ServerError("the server's answer is not JSON or too large", kind="bad_answer", status=response.status)
         return body
     kind, message = parse_error(body) or ("http", f"HTTP {response.status} {response.reason}")
+    if response.status == _PROXY_WANTS_CREDENTIALS:
+        raise ServerError(
+            "the proxy wants credentials; give them in network.proxy (http://USER:PASSWORD@HOST:PORT)",
+            kind="proxy",
+            status=response.status,
+        )
     if response.status in _CLIENT_ERRORS and response.status != _TOO_MANY:
         raise RefusedError(message, kind=kind, status=response.status)
     raise ServerError(message, kind=kind, status=response.status, retry_after=_retry_after(response))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pi_hook.errors import SettingsError
 from pi_hook.policy import Rules
-from pi_hook.settings_keys import KEYS, MAY_SET, nearest, split_url
+from pi_hook.settings_keys import KEYS, MAY_SET, SECRET, nearest, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,6 +47,16 @@ class ActivitySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """How the network may be used, by the agent's own requests and by apt in its runs."""
+
+    proxy: str | None = field(default=None, repr=False)
+    """``http://[USER:PASSWORD@]HOST:PORT``."""
+    bandwidth_kilobytes_per_second: int = 0
+    """Of apt's downloads; 0 is no limit."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Validated settings; the keys and their defaults are those of INTERFACES.md."""
 
@@ -58,6 +68,7 @@ class Settings:
     enrollment_token: str | None = field(default=None, repr=False)
     timezone: str | None = None
     heartbeat: timedelta = timedelta(minutes=5)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
     channel: str = "stable"
     rules: Rules = field(default_factory=Rules)
     activity: ActivitySettings = field(default_factory=ActivitySettings)
@@ -98,7 +109,8 @@ def merge(fragments: Iterable[Fragment]) -> dict[str, Any]:
                 try:
                     merged[name] = KEYS[name](value)
                 except ValueError as error:
-                    raise SettingsError(f"{fragment.source}: {name} must be {error}, not {value!r}") from None
+                    given = "" if name in SECRET else f", not {value!r}"
+                    raise SettingsError(f"{fragment.source}: {name} must be {error}{given}") from None
     return merged
 
 
@@ -119,6 +131,10 @@ def validate(merged: Mapping[str, Any]) -> Settings:
         enrollment_token=merged.get("enrollment.token"),
         timezone=merged.get("device.timezone"),
         heartbeat=heartbeat,
+        network=NetworkSettings(
+            proxy=merged.get("network.proxy"),
+            bandwidth_kilobytes_per_second=merged.get("network.bandwidth_kilobytes_per_second", 0),
+        ),
         channel=merged.get("assistant.channel", defaults.channel),
         rules=rules_of(merged, heartbeat),
         activity=ActivitySettings(

@@ -208,6 +208,8 @@ class Exchange:
             self._settings.assistant,
             self._identity.device_id,
             self._identity.token,
+            self._settings.network.proxy,
+            self._settings.network.bandwidth_kilobytes_per_second,
         )
         try:
             self._apt_source.write(settings)

@@ -207,6 +207,10 @@ class AptSettings:
     assistant: str
     device_id: str
     device_token: str = field(repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    """``http://[USER:PASSWORD@]HOST:PORT`` for the agent's own runs of apt; a person's runs go as apt is configured."""
+    bandwidth_kilobytes_per_second: int = 0
+    """Of the agent's own runs; 0 is no limit."""
 
 
 class AptSource(Protocol):

@@ -22,6 +22,7 @@ _LARGEST_PORT = 65_535
 _LARGEST_PIN = 53
 """BCM numbers: 0-27 on the header, up to 53 on a compute module."""
 _TEN_YEARS = 315_360_000
+_LARGEST_RATE = 1_000_000
 MAY_SET = ("channel", "timezone", "hold")
 """What an operator can set for one device at the server; by default all of it (ADR 0010)."""
 
@@ -43,6 +44,12 @@ def _seconds(words: str, least: float, most: float, *, whole: bool = True) -> Ca
         return value
 
     return check
+
+
+def _kilobytes_per_second(value: Any) -> int:  # noqa: ANN401  # a TOML value of any type
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_RATE:
+        raise ValueError(f"a whole number of kilobytes a second from 0 (no limit) to {_LARGEST_RATE}")
+    return value
 
 
 def _list(of: Callable[[Any], Any], words: str) -> Callable[[Any], list[Any]]:
@@ -78,6 +85,13 @@ def _of_may_set(value: Any) -> str:  # noqa: ANN401  # a TOML value of any type
     return str(value)
 
 
+def _proxy(value: Any) -> str:  # noqa: ANN401  # a TOML value of any type
+    from pi_hook.proxy import parse_proxy  # noqa: PLC0415  # only where one is set
+
+    parse_proxy(value if isinstance(value, str) else "")
+    return str(value).rstrip("/")
+
+
 def _zone(value: Any) -> str:  # noqa: ANN401  # a TOML value of any type
     from pi_hook.zone import zone_named  # noqa: PLC0415  # zoneinfo only where a zone is named
 
@@ -111,6 +125,8 @@ KEYS: dict[str, Callable[[Any], Any]] = {
     "device.heartbeat_seconds": _seconds("from 5 to 86400", 5, 86_400),
     "assistant.name": _matching(_PACKAGE, "the Debian package name of the assistant, such as my-assistant"),
     "assistant.channel": _matching(_WORD, "the name of a channel, such as stable"),
+    "network.proxy": _proxy,
+    "network.bandwidth_kilobytes_per_second": _kilobytes_per_second,
     "window.start": _matching(_CLOCK_TIME, 'a wall time "HH:MM"'),
     "window.end": _matching(_CLOCK_TIME, 'a wall time "HH:MM"'),
     "window.quiet_seconds": _seconds("from 0 to 86400", 0, 86_400),
@@ -126,6 +142,10 @@ KEYS: dict[str, Callable[[Any], Any]] = {
     ),
     "health.soak_seconds": _seconds("from 1 to 86400", 1, 86_400),
 }
+
+
+SECRET = frozenset({"enrollment.token", "network.proxy"})
+"""Settings whose values are never shown, not even where they cannot be used."""
 
 
 def nearest(name: str) -> str:

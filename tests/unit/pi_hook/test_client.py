@@ -15,7 +15,9 @@ import pytest
 from pi_hook.client import HttpServer
 from pi_hook.errors import RefusedError, ServerError
 from pi_hook.identity import Identity
+from pi_hook.proxy import Proxy, parse_proxy
 from pi_hook.wire import Heartbeat, Registration, Status
+from tests.support.proxy import ForwardProxy
 
 IDENTITY = Identity("0195e0c8-0000-7000-8000-000000000001", "t" * 43)
 AT = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
@@ -192,3 +194,70 @@ def test_a_heartbeat_exchange_fits_in_a_kilobyte(client: HttpServer, peer: Scrip
         len(path) + sum(len(k) + len(v) + 4 for k, v in headers.items()) + len(json.dumps(body, separators=(",", ":")))
     )
     assert size < 750, "the rest is the answer's"
+
+
+def test_plain_requests_go_through_the_proxy_with_its_credentials(peer: Scripted) -> None:
+    peer.reply = (200, {}, as_json(ANSWER))
+    url = f"http://127.0.0.1:{peer.server_address[1]}"
+    with ForwardProxy("pi", "s3:cret") as proxy:
+        through = proxy.url.replace("s3:cret", "s3%3Acret")
+        assert HttpServer(url, proxy=through).heartbeat(IDENTITY, HEARTBEAT).channel == "stable"
+        assert proxy.asked == [f"{url}/api/v1/devices/{IDENTITY.device_id}/heartbeat"]
+    assert peer.got[0][0] == f"/api/v1/devices/{IDENTITY.device_id}/heartbeat"
+    assert "Proxy-Authorization" not in peer.got[0][1]
+
+
+def test_tls_is_spoken_with_the_server_itself_through_a_tunnel(peer: Scripted) -> None:
+    with ForwardProxy() as proxy:
+        client = HttpServer(f"https://127.0.0.1:{peer.server_address[1]}", timeout=5, proxy=proxy.url)
+        with pytest.raises(ServerError, match=rf"through the proxy 127\.0\.0\.1:{proxy.port} cannot be asked"):
+            client.heartbeat(IDENTITY, HEARTBEAT)  # the peer speaks no TLS
+        assert proxy.asked == [f"CONNECT 127.0.0.1:{peer.server_address[1]}"]
+    assert peer.got == [], "the token went nowhere unencrypted"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_wants_other_credentials_is_said_without_them_and_is_no_refusal_of_the_server(
+    peer: Scripted, scheme: str
+) -> None:
+    with ForwardProxy("pi", "right") as proxy:
+        wrong = proxy.url.replace("right", "wr0ngpass")
+        client = HttpServer(f"{scheme}://127.0.0.1:{peer.server_address[1]}", timeout=5, proxy=wrong)
+        with pytest.raises(ServerError) as caught:
+            client.heartbeat(IDENTITY, HEARTBEAT)
+        assert not isinstance(caught.value, RefusedError), "the device is not unwelcome at its own server"
+        assert "proxy" in str(caught.value)
+        assert "wr0ngpass" not in str(caught.value) + repr(client.__dict__)
+        assert proxy.refused == 1
+    assert peer.got == []
+
+
+def test_a_proxy_that_is_not_there_is_said() -> None:
+    client = HttpServer("https://updates.example.org", timeout=5, proxy="http://127.0.0.1:9")
+    with pytest.raises(ServerError, match=r"updates\.example\.org:443 through the proxy 127\.0\.0\.1:9"):
+        client.heartbeat(IDENTITY, HEARTBEAT)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("http://proxy:3128", Proxy("proxy", 3128)),
+        ("http://[::1]:3128/", Proxy("::1", 3128)),
+        ("http://u:p%40%3A@proxy:1", Proxy("proxy", 1, "Basic dTpwQDo=")),
+        ("http://u@proxy:65535", Proxy("proxy", 65_535, "Basic dTo=")),
+    ],
+)
+def test_proxies(url: str, found: Proxy) -> None:
+    assert parse_proxy(url) == found
+    assert "Basic" not in repr(parse_proxy(url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "proxy:3128", "http://proxy", "https://proxy:3128", "socks5h://proxy:1080", "http://proxy:0", "http://p:70000",
+     'http://u:a"b@proxy:1', "http://u:a@b@proxy:1", "http://proxy:3128/path", "http://u:a\nb@proxy:1", "http://u:ü@p:1"],
+)  # fmt: skip
+def test_what_is_no_proxy_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="http://HOST:PORT") as caught:
+        parse_proxy(url)
+    assert "a@b" not in str(caught.value)

@@ -77,6 +77,12 @@ def test_later_fragments_win_key_by_key(tmp_path: Path) -> None:
         ("[server]\nurl = 5", ["server.url"]),
         ("[server]\nplain_http_hosts = 'a'", ["server.plain_http_hosts", "list"]),
         ("[enrollment]\ntoken = ''", ["enrollment.token"]),
+        ("[server]\nmay_set = ['urgency']", ["server.may_set", "channel, timezone, hold", "an empty one"]),
+        ("[server]\nmay_set = 'hold'", ["server.may_set"]),
+        ("[network]\nproxy = 'proxy.example.org'", ["network.proxy", "http://HOST:PORT"]),
+        ("[network]\nproxy = 3128", ["network.proxy"]),
+        ("[network]\nbandwidth_kilobytes_per_second = -1", ["network.bandwidth_kilobytes_per_second", "no limit"]),
+        ("[network]\nbandwidth_kilobytes_per_second = true", ["network.bandwidth_kilobytes_per_second"]),
         ("[activity]\ngpio_pins = [99]", ["activity.gpio_pins", "BCM"]),
         ("[activity]\ngpio_pins = 17", ["activity.gpio_pins"]),
         ("[activity]\ngpio_pull = 'sideways'", ["activity.gpio_pull", "up, down, none"]),
@@ -90,6 +96,27 @@ def test_what_cannot_be_used_is_refused_by_name(tmp_path: Path, text: str, words
         config.merge([config.read_fragment(path)])
     for word in [str(path), *words]:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[enrollment]\ntoken = 's3cret word'",
+        "[network]\nproxy = 'http://u:s3cret@a@b'",
+        "[network]\nproxy = ['s3cret']",
+    ],
+)
+def test_secrets_are_not_shown_even_where_they_cannot_be_used(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        config.merge([config.read_fragment(write(tmp_path, text))])
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_settings_show_no_secret_either(tmp_path: Path) -> None:
+    text = MINIMAL + "[enrollment]\ntoken = 's3cret'\n[network]\nproxy = 'http://u:s3cret@proxy:3128'\n"
+    settings = config.load(write(tmp_path, text), None)
+    assert settings.network.proxy == "http://u:s3cret@proxy:3128"
+    assert "s3cret" not in repr(settings)
 
 
 def test_missing_settings_are_named(tmp_path: Path) -> None:

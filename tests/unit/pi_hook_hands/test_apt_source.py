@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pi_hook.apt_source import AUTH, HOOK, KEEP, PREFERENCES, SOURCE, AptSourceFiles
+from pi_hook.apt_source import AUTH, HOOK, KEEP, NETWORK, PREFERENCES, SOURCE, AptSourceFiles
 from pi_hook.files import Root
 from pi_hook.ports import AptSettings
 
@@ -77,10 +77,32 @@ def test_remove_takes_everything_away(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_written_safely_is_refused(tmp_path: Path, field: str, value: str, words: str) -> None:
+    changed: dict[str, Any] = {field: value}
     with pytest.raises(ValueError, match=words):
-        AptSourceFiles(Root(tmp_path)).write(dataclasses.replace(SETTINGS, **{field: value}))
+        AptSourceFiles(Root(tmp_path)).write(dataclasses.replace(SETTINGS, **changed))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_token_is_not_in_the_settings_repr() -> None:
-    assert "s3cret" not in repr(SETTINGS)
+def test_a_proxy_cannot_bring_other_configuration_in(tmp_path: Path) -> None:
+    proxy = 'http://u:p";Dir::Etc::parts"/tmp@proxy:1'
+    with pytest.raises(ValueError, match="http://HOST:PORT"):
+        AptSourceFiles(Root(tmp_path)).write(dataclasses.replace(SETTINGS, proxy=proxy))
+    assert not Root(tmp_path).at(SOURCE).exists()
+
+
+def test_neither_token_nor_proxy_is_in_the_settings_repr() -> None:
+    assert "s3cret" not in repr(dataclasses.replace(SETTINGS, proxy="http://u:s3cret@proxy:1"))
+
+
+def test_proxy_and_bandwidth_are_for_the_agents_runs_and_root_alone(tmp_path: Path) -> None:
+    source, at = AptSourceFiles(Root(tmp_path)), Root(tmp_path).at
+    source.write(SETTINGS)
+    assert at(NETWORK).read_text() == "", "nothing set: what apt itself is told holds"
+    limited = dataclasses.replace(SETTINGS, proxy="http://u:p@proxy:3128", bandwidth_kilobytes_per_second=250)
+    assert source.write(limited)
+    assert at(NETWORK).read_text() == (
+        'Acquire::http::Proxy "http://u:p@proxy:3128";\nAcquire::https::Proxy "http://u:p@proxy:3128";\n'
+        'Acquire::http::Proxy-Auto-Detect "";\nAcquire::https::Proxy-Auto-Detect "";\n'
+        'Acquire::http::Dl-Limit "250";\nAcquire::https::Dl-Limit "250";\n'
+    )
+    assert at(NETWORK).stat().st_mode & 0o777 == 0o600
