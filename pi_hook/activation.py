@@ -5,16 +5,36 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pi_hook.effects import Facts, Flip, Restart, RetryLater, Transition, Watch
-from pi_hook.finish import failed, note, rolled_back, succeeded
+from pi_hook.effects import AskGate, Facts, Flip, Restart, RetryLater, RunHook, StopService, Transition, Watch
+from pi_hook.finish import barred, failed, note, rolled_back, succeeded
 from pi_hook.machine import MOST_STRIKES
+from pi_hook.ports import ReleaseCommand
 from pi_hook.update import Device, Phase, Update
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from pi_hook.ports import CommandResult
 
-def flipped(device: Device, error: str | None, now: datetime, journal_time: datetime) -> Transition:
+
+def hook_ended(device: Device, result: CommandResult, now: datetime) -> Transition:
+    """A hook has ended. One before the activation must go well; one on the way back is only told of."""
+    update = device.update
+    if update is None or update.phase not in {Phase.PREPARING, Phase.RETURNING}:
+        return Transition(device)
+    if update.phase is Phase.RETURNING:
+        why = "; ".join(words for words in (update.why, result.problem) if words)
+        update = replace(update, why=why or None, hook_done=True)
+        return Transition(replace(device, update=update), effects=(Restart(_previous(update)),))
+    if result.problem is not None:
+        update = replace(update, log_tail=result.output or None)
+        detail = f"{result.problem}; it was not activated, {update.previous or 'nothing'} runs on"
+        return failed(device, update, now, detail=detail)
+    update = replace(update.enter(Phase.INSTALLED), hook_done=True)
+    return Transition(replace(device, update=update), effects=(AskGate(),))
+
+
+def flipped(device: Device, error: str | None, facts: Facts, now: datetime, journal_time: datetime) -> Transition:
     """``current`` was flipped, or could not be. ``journal_time`` is the system clock's: by it the journal is kept."""
     update = device.update
     if update is None or update.phase not in {Phase.ACTIVATING, Phase.RETURNING}:
@@ -25,10 +45,15 @@ def flipped(device: Device, error: str | None, now: datetime, journal_time: date
     if update.phase is Phase.ACTIVATING:
         entered = replace(device, update=update.enter(Phase.RESTARTING))
         return Transition(entered, (note(update, "restarting"),), (Restart(update.version),))
-    return Transition(replace(device, update=update), effects=(Restart(_previous(update)),))
+    device = replace(device, update=update)
+    if facts.terms.after_rollback and not update.hook_done:
+        # Nothing of either release runs while one undoes for the other what it did. It was flipped before: a power cut
+        # now must not start the bad one.
+        return Transition(device, effects=(StopService(), RunHook(ReleaseCommand.AFTER_ROLLBACK, update.version)))
+    return Transition(device, effects=(Restart(_previous(update)),))
 
 
-def restarted(device: Device, error: str | None, log_tail: str | None, now: datetime) -> Transition:
+def restarted(device: Device, error: str | None, log_tail: str | None, facts: Facts, now: datetime) -> Transition:
     """The service was restarted, or systemd refused to."""
     update = device.update
     if update is None or update.phase not in {Phase.RESTARTING, Phase.RETURNING}:
@@ -37,7 +62,7 @@ def restarted(device: Device, error: str | None, log_tail: str | None, now: date
         entered = replace(device, update=update.enter(Phase.RECHECKING))
         return Transition(entered, effects=(Watch(_previous(update)),))
     if error is not None:
-        return _unwell(device, update, error, log_tail, now)
+        return _unwell(device, replace(update, why=error, log_tail=log_tail), facts, now)
     entered = replace(device, update=update.enter(Phase.VERIFYING))
     return Transition(entered, (note(update, "verifying"),), (Watch(update.version),))
 
@@ -51,7 +76,7 @@ def watched(device: Device, unwell: str | None, log_tail: str | None, facts: Fac
         unwell = unwell or _untrue(update, facts)
         if unwell is None:
             return succeeded(device, update, now)
-        return _unwell(device, update, unwell, log_tail, now)
+        return _unwell(device, replace(update, why=unwell, log_tail=log_tail), facts, now)
     previous = _previous(update)
     if unwell is None and facts.active != previous:
         unwell = f"current names {facts.active or 'no complete release'}"
@@ -70,10 +95,14 @@ def _untrue(update: Update, facts: Facts) -> str | None:
     return None
 
 
-def _unwell(device: Device, update: Update, why: str, log_tail: str | None, now: datetime) -> Transition:
-    update = replace(update.enter(Phase.RETURNING), why=why, log_tail=log_tail, strikes=0)
+def _unwell(device: Device, update: Update, facts: Facts, now: datetime) -> Transition:
+    """The way back, if there is one; ``why`` of the update says what for."""
+    update = replace(update.enter(Phase.RETURNING), strikes=0)
     if update.previous is None:
-        return failed(device, update, now, detail=f"{why}; there is no earlier release to go back to")
+        return failed(device, update, now, detail=f"{update.why}; there is no earlier release to go back to")
+    if no_way := barred(update, facts):
+        stays = f"{update.why}; {no_way}, so {update.version} stays active; release a higher version that mends it"
+        return failed(device, update, now, detail=stays)
     return Transition(replace(device, update=update), effects=(Flip(update.previous),))
 
 

@@ -51,7 +51,8 @@ class AptSession:
             if (file := our_file(version)) and self.records.lookup(file):
                 section = apt_pkg.TagSection(self.records.record)
                 urgency = section.get("Update-Urgency", "").strip().lower()
-                found.append(OfferedVersion(_Key(version.ver_str), urgency))
+                minimum = section.get("Update-Minimum-Agent", "").strip() or None
+                found.append(OfferedVersion(_Key(version.ver_str), urgency, minimum))
         return sorted(found, key=lambda offered: offered.key)
 
     def signed_at(self) -> datetime | None:
@@ -85,10 +86,12 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class OfferedVersion:
-    """A version in the signed lists with the urgency that its record carries."""
+    """A version in the signed lists with what its record carries for us."""
 
     key: _Key
     urgency: str
+    minimum_agent: str | None
+    """The oldest pi-hook that may install it; None where it does not ask for one."""
 
     @property
     def version(self) -> str:

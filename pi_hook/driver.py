@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pi_hook import activation, machine
+from pi_hook.commanding import Commanding
 from pi_hook.effects import (
     AskGate,
     BeginStep,
@@ -17,12 +18,15 @@ from pi_hook.effects import (
     Protect,
     Restart,
     RetryLater,
+    RunHook,
+    StopService,
     Sweep,
     Transition,
     Watch,
 )
+from pi_hook.looking import look
 from pi_hook.policy import Decided, Decision
-from pi_hook.ports import Installed, ReleaseError, ServiceError, Step, StepRequest, StepResult
+from pi_hook.ports import ReleaseError, ServiceError, Step, StepRequest, StepResult
 from pi_hook.reasons import Reason, gate_words
 from pi_hook.stepping import Stepping, problem_of
 from pi_hook.update import Phase
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
     from pi_hook.effects import Effect
     from pi_hook.gatekeeper import Gatekeeper
     from pi_hook.loop import Loop, Timer
-    from pi_hook.ports import Hands
+    from pi_hook.ports import CommandResult, Hands
     from pi_hook.state import Ledger
     from pi_hook.update import Device
     from pi_hook.wire import HeartbeatAnswer
@@ -80,25 +84,13 @@ class Driver:
         self._ask_timer: Timer | None = None
         self._retry_timer: Timer | None = None
         self._watcher = Watcher(loop, hands.service, soak_seconds, self._watched)
+        self._hook = Commanding(loop, hands.service, self._hook_ended)
         self.decision = Decision(Decided.NOTHING)
         """The gate's last answer."""
 
     def facts(self) -> Facts:
         """What is true now."""
-        update = self._ledger.memory.device.update
-        service = self._hands.service.state()
-        try:
-            installed = self._hands.packages.installed()
-        except OSError as error:  # nothing is known to be installed then, so nothing is proven
-            installed = Installed(None, broken=f"dpkg cannot be asked: {error}")
-        return Facts(
-            installed=installed,
-            active=self._hands.releases.active(),
-            complete=update is not None and self._hands.releases.complete(update.version),
-            running=service.release if service.main_pid else None,
-            serving=service.active,
-            problems=self._hands.conditions.read().problems,
-        )
+        return look(self._hands, self._ledger.memory.device.update)
 
     def resume(self) -> None:
         """Go on after a start of the daemon."""
@@ -136,6 +128,7 @@ class Driver:
     def close(self) -> None:
         """Let go of a step that is at work; its unit goes on and is joined at the next start."""
         self._watcher.stop()
+        self._hook.close()
         self._stepping.close()
 
     def _tell(self, event: Callable[[Device, Facts, datetime], Transition]) -> None:
@@ -174,33 +167,42 @@ class Driver:
     def _perform(self, effect: Effect) -> bool:
         """Do it; False where the effects that follow make no sense any more."""
         match effect:
-            case BeginStep(step) | JoinStep(step):
-                request = self._request()
-                if request is not None:
-                    (self._stepping.begin if isinstance(effect, BeginStep) else self._stepping.join)(step, request)
+            case BeginStep() | JoinStep():
+                self._work(effect)
             case AskGate():
                 self._ask()
             case RetryLater(tries):
                 self._retry_later(tries)
             case Protect(versions):
                 return self._protect(versions)
+            case Sweep(keep):
+                self._sweep(keep)
+            case Watch(version):
+                self._watcher.begin(version)
+            case Flip() | Restart() | StopService() | RunHook():
+                self._handle(effect)
+        return True
+
+    def _handle(self, effect: Flip | Restart | StopService | RunHook) -> None:
+        """What a person at the assistant would notice."""
+        match effect:
             case Flip(version):
                 self._flip(version)
             case Restart(version):
                 self._restart(version)
-            case Watch(version):
-                self._watcher.begin(version)
-            case Sweep(keep):
-                self._sweep(keep)
-        return True
+            case StopService():
+                self._stop()
+            case RunHook(hook, version):
+                self._hook.begin(hook, version)
 
     # Steps
 
-    def _request(self) -> StepRequest | None:
+    def _work(self, effect: BeginStep | JoinStep) -> None:
         update = self._ledger.memory.device.update
         if update is None:
-            return None
-        return StepRequest(update.offer.name, update.version, str(update.offer.urgency))
+            return
+        request = StepRequest(update.offer.name, update.version, str(update.offer.urgency))
+        (self._stepping.begin if isinstance(effect, BeginStep) else self._stepping.join)(effect.step, request)
 
     def _step_ended(self, result: StepResult) -> None:
         if result.not_before is not None:
@@ -265,7 +267,18 @@ class Driver:
         except (ReleaseError, OSError) as caught:
             error = f"{version} cannot be activated: {caught}"
         journal_time = self._clock.journal_time()
-        self._tell(lambda device, _facts, now: activation.flipped(device, error, now, journal_time))
+        self._tell(lambda device, facts, now: activation.flipped(device, error, facts, now, journal_time))
+
+    def _hook_ended(self, result: CommandResult) -> None:
+        if result.problem is not None:
+            _log.warning("%s%s", result.problem, f"; it said: {result.output}" if result.output else "")
+        self._tell(lambda device, _facts, now: activation.hook_ended(device, result, now))
+
+    def _stop(self) -> None:
+        try:
+            self._hands.service.stop()
+        except (ServiceError, OSError) as error:
+            _log.warning("the service cannot be stopped for its hook: %s", error)
 
     def _restart(self, version: str) -> None:
         state = self._hands.service.state()
@@ -278,7 +291,7 @@ class Driver:
             except (ServiceError, OSError) as caught:
                 error = f"the service cannot be restarted: {caught}"
         tail = self._tail() if error is not None else None
-        self._tell(lambda device, _facts, now: activation.restarted(device, error, tail, now))
+        self._tell(lambda device, facts, now: activation.restarted(device, error, tail, facts, now))
 
     def _watched(self, unwell: str | None) -> None:
         tail = self._tail() if unwell is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pi_hook.ports import Installed, Step
+from pi_hook.ports import Installed, ReleaseCommand, ReleaseTerms, Step
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,6 +28,10 @@ class Facts:
     """Whether the assistant's unit is active."""
     problems: frozenset[str] = frozenset()
     """Of the conditions of the gate."""
+    terms: ReleaseTerms = field(default_factory=ReleaseTerms)
+    """Of the version at work."""
+    barred: str | None = None
+    """The oldest version that the version at work can go back to, where the one before it is older still."""
 
     def holds(self, version: str) -> bool:
         """Whether dpkg has this version wholly installed and its release is complete."""
@@ -75,6 +79,19 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
+class RunHook:
+    """Run a hook of a version without waiting; then ``hook_ended``."""
+
+    hook: ReleaseCommand
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopService:
+    """Stop the service; where that fails the log says so, and what follows is done all the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """Restart the service, unless this version's process is already the running one; then ``restarted``."""
 
@@ -95,7 +112,7 @@ class Sweep:
     keep: frozenset[str]
 
 
-Effect = BeginStep | JoinStep | AskGate | RetryLater | Protect | Flip | Restart | Watch | Sweep
+Effect = BeginStep | JoinStep | AskGate | RetryLater | Protect | Flip | RunHook | StopService | Restart | Watch | Sweep
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ _STATUS_OF_PHASE = {
     Phase.REFRESHING: "granted",
     Phase.REFRESHED: "refreshed",
     Phase.INSTALLED: "installing",
+    Phase.PREPARING: "installing",
     Phase.RETURNING: "verifying",
     Phase.RECHECKING: "verifying",
 }

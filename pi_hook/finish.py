@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pi_hook.effects import Effect, Note, Protect, Sweep, Transition
+from pi_hook.effects import Effect, Facts, Note, Protect, Sweep, Transition
 from pi_hook.update import MOST_HISTORY, Bad, Device, Outcome, Past, Update
 
 if TYPE_CHECKING:
@@ -25,6 +25,14 @@ def note(
 ) -> Note:
     """A status of this update."""
     return Note(update.offer.update_id, update.version, status, reason, retry_at, detail, log_tail)
+
+
+def barred(update: Update, facts: Facts) -> str | None:
+    """Why there is no way back from this update, as a sentence; None where there is one, or nothing to go back to."""
+    if facts.barred is None:
+        return None
+    no_way = f"there is no way back from {update.version} to {update.previous}"
+    return f"{no_way}, as {facts.barred} is the oldest that it can go back to"
 
 
 def succeeded(device: Device, update: Update, now: datetime) -> Transition:

@@ -174,4 +174,7 @@ class Gatekeeper:
 
 
 def _downloaded(update: Update) -> bool:
+    """Whether a missing download is not what it waits for: a step may have named what stands in its way."""
+    if update.blocked not in {None, Reason.NOT_DOWNLOADED}:
+        return True
     return update.phase not in {Phase.GRANTED, Phase.REFRESHING, Phase.REFRESHED, Phase.DOWNLOADING}

@@ -15,10 +15,22 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pi_hook.effects import AskGate, BeginStep, Facts, Flip, JoinStep, Note, Protect, RetryLater, Transition, Watch
-from pi_hook.finish import failed, note
+from pi_hook.effects import (
+    AskGate,
+    BeginStep,
+    Facts,
+    Flip,
+    JoinStep,
+    Note,
+    Protect,
+    RetryLater,
+    RunHook,
+    Transition,
+    Watch,
+)
+from pi_hook.finish import barred, failed, note
 from pi_hook.policy import Decided, Decision, Urgency
-from pi_hook.ports import Problem, Step, StepResult
+from pi_hook.ports import Problem, ReleaseCommand, Step, StepResult
 from pi_hook.reasons import Reason
 from pi_hook.update import REPLACEABLE, WORKING, Device, Outcome, Phase, Update
 from pi_hook.wire import Withheld
@@ -55,23 +67,23 @@ def heard(device: Device, answer: HeartbeatAnswer, facts: Facts) -> Transition:
         if update.offer.update_id == offer.update_id and update.version == offer.version:
             return _again(replace(device, update=replace(update, offer=offer)), facts)
         return _begin(device, offer, facts) if update.phase in REPLACEABLE else Transition(device)
-    if update is None or update.phase not in REPLACEABLE:
+    if update is None or update.phase not in {*REPLACEABLE, Phase.PREPARING}:
         return Transition(device)
     if answer.withheld is None or answer.withheld.update_id != update.offer.update_id:
         return ungranted(device)
-    return Transition(device, effects=(AskGate(),))
+    return Transition(device, effects=() if update.phase is Phase.PREPARING else (AskGate(),))
 
 
 def ungranted(device: Device) -> Transition:
     """The grant of the update at work is no more. One that has begun to be activated is seen through to its end."""
     update = device.update
-    if update is None or update.phase not in REPLACEABLE:
+    if update is None or update.phase not in {*REPLACEABLE, Phase.PREPARING}:
         return Transition(device)
-    if update.phase is not Phase.INSTALLED:
+    if update.phase not in {Phase.INSTALLED, Phase.PREPARING}:
         return Transition(replace(device, update=None))
     # It is on the disk and must not come alive without a grant; a newer offer replaces it.
-    gone = Withheld(update.offer.update_id, update.version, "WITHDRAWN")
-    return Transition(replace(device, withheld=gone), effects=(AskGate(),))
+    device = replace(device, withheld=Withheld(update.offer.update_id, update.version, "WITHDRAWN"))
+    return Transition(device, effects=() if update.phase is Phase.PREPARING else (AskGate(),))
 
 
 def step_ended(device: Device, result: StepResult, facts: Facts, now: datetime) -> Transition:
@@ -125,10 +137,16 @@ def gate_said(device: Device, decision: Decision, facts: Facts) -> Transition:
         effects = (Protect(kept), BeginStep(Step.INSTALL))
         return _enter(device, update, Phase.INSTALLING, notes=(note(update, "installing"),), effects=effects)
     if not facts.holds(update.version):
-        return go_on(replace(device, update=update.enter(Phase.GRANTED)), facts)
-    return _enter(
-        device, update, Phase.ACTIVATING, notes=(note(update, "activating"),), effects=(Flip(update.version),)
-    )
+        words = facts.installed.broken or f"dpkg has {facts.installed.version or 'nothing'} installed by now"
+        gone = (note(update, "deferred", reason=Reason.NOT_DOWNLOADED, detail=words),)
+        onward = go_on(replace(device, update=update.enter(Phase.GRANTED)), facts)
+        return replace(onward, notes=(*gone, *onward.notes))
+    # Where `current` names it already (a first installation), its process has begun; there is nothing to prepare.
+    if facts.terms.before_activation and not update.hook_done and facts.active != update.version:
+        hook = RunHook(ReleaseCommand.BEFORE_ACTIVATION, update.version)
+        return _enter(device, update, Phase.PREPARING, effects=(hook,))
+    notes = (note(update, "activating", detail=barred(update, facts)),)
+    return _enter(device, update, Phase.ACTIVATING, notes=notes, effects=(Flip(update.version),))
 
 
 def retry(device: Device, facts: Facts) -> Transition:
@@ -175,7 +193,11 @@ def resumed(device: Device, facts: Facts, now: datetime) -> Transition:
         return Transition(device, effects=(Watch(update.version),))
     if update.phase is Phase.RECHECKING and update.previous is not None:
         return Transition(device, effects=(Watch(update.previous),))
-    return go_on(replace(device, update=replace(update, blocked=None)), facts)
+    if update.phase is Phase.PREPARING:  # the gate has to say yes to running the hook once more
+        update = update.enter(Phase.INSTALLED)
+    # What a hook prepared long ago may not fit any more; what one undid stays undone.
+    hook_done = update.hook_done and update.phase is Phase.RETURNING
+    return go_on(replace(device, update=replace(update, blocked=None, hook_done=hook_done)), facts)
 
 
 def _resumed_activation(device: Device, update: Update, facts: Facts, now: datetime) -> Transition:
@@ -221,7 +243,7 @@ def _problem(device: Device, update: Update, problem: Problem, message: str, now
         return failed(device, update, now, detail=message or str(problem))
     back = Phase.GRANTED if problem in _STALE_LISTS else _BEFORE[update.phase]
     reason = _BLOCKING.get(problem)
-    if reason is None and update.phase is not Phase.INSTALLING:
+    if reason is None and (update.phase is not Phase.INSTALLING or back is Phase.GRANTED):
         reason = Reason.NOT_DOWNLOADED
     return _wait(device, replace(update, phase=back, strikes=strikes), reason, message)
 
@@ -236,6 +258,8 @@ def _wait(device: Device, update: Update, reason: Reason | None, message: str | 
 
 
 def _deferred(device: Device, update: Update, decision: Decision) -> Transition:
+    update = replace(update, hook_done=False)  # by the time of the next yes the hook has to look again
+    device = replace(device, update=update)
     before, after = update.deferred_retry_at, decision.retry_at
     moved = before is not None and after is not None and abs(after - before) >= _RETRY_MOVED
     if decision.reason == update.deferred_reason and not moved:

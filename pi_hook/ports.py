@@ -112,6 +112,18 @@ class Packages(Protocol):
         """Negative, zero, positive, as dpkg orders versions."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseTerms:
+    """What a release asks of its activation and of the way back (``release.json``)."""
+
+    before_activation: bool = False
+    """Whether it has such a hook."""
+    after_rollback: bool = False
+    """Whether it has such a hook."""
+    oldest_rollback: str | None = None
+    """The oldest version that can use what this one leaves behind."""
+
+
 class Releases(Protocol):
     """The release directories and ``current``. Real: ``pi_hook.release_dir.ReleaseDir``."""
 
@@ -130,6 +142,9 @@ class Releases(Protocol):
     def remove_others(self, keep: frozenset[str]) -> list[str]:
         """Remove the layers of all other versions; returns the package names removed."""
 
+    def terms(self, version: str) -> ReleaseTerms:
+        """What the release asks of its activation and of the way back; nothing where its record cannot be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
@@ -147,16 +162,57 @@ class ServiceState:
     """For people: e.g. ``failed (Result: exit-code)``."""
 
 
+class ReleaseCommand(StrEnum):
+    """A command that a release brings along; run in its directory, in its environment, as the service's user."""
+
+    HEALTH = "health"
+    """Whether the running release is well."""
+    BEFORE_ACTIVATION = "before_activation"
+    """Before ``current`` is flipped to it; the release before runs meanwhile."""
+    AFTER_ROLLBACK = "after_rollback"
+    """After ``current`` was flipped away from it again; nothing runs meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What came of a release's command."""
+
+    problem: str | None = None
+    """One sentence; None where it went well."""
+    output: str = ""
+    """The end of what it said, secrets removed."""
+
+
+class RunningCommand(Protocol):
+    """A started command of a release. Real: ``pi_hook.release_command.Running``."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when the command has said something or has ended, for a selector."""
+
+    def result(self) -> CommandResult | None:
+        """The result, once ended; None while it is at work. Never waits, never raises."""
+
+    def close(self) -> None:
+        """Release the descriptor."""
+
+
 class Service(Protocol):
     """The assistant's unit. Real: ``pi_hook.service.AssistantService``."""
 
     def state(self) -> ServiceState: ...
 
+    def stop(self) -> None:
+        """Stop it. Raises ``ServiceError`` where systemd refuses."""
+
     def restart(self) -> None:
         """``reset-failed``, then restart. Raises ``ServiceError`` where systemd refuses; a crash shows in ``state``."""
 
-    def health(self) -> str | None:
-        """Run the active release's health command: None when healthy or none is set, else a sentence."""
+    def begin(self, command: ReleaseCommand, version: str) -> RunningCommand | None:
+        """Start a command of a release, without waiting; None where the release names no such command.
+
+        A hook that an earlier run of the daemon left at work is ended first. Raises ``ServiceError`` where it cannot
+        be started.
+        """
 
     def journal_tail(self, since: datetime, max_characters: int = 16_384) -> str:
         """The unit's last journal lines since then, secrets removed."""

@@ -13,7 +13,7 @@ from pi_hook.apt_source import KEEP
 from pi_hook.dpkg import compare_versions, layers_in_depends, query
 from pi_hook.files import Root, sync_folder, write_atomic
 from pi_hook.names import app_package, checked_name, deps_package, exact_pattern, is_layer
-from pi_hook.ports import ReleaseError
+from pi_hook.ports import ReleaseError, ReleaseTerms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +82,19 @@ class ReleaseDir:
         if lacking := wanted - whole:
             return f"dpkg does not have {', '.join(sorted(lacking))} wholly installed"
         return None
+
+    def terms(self, version: str) -> ReleaseTerms:
+        """What the release asks of its activation and of the way back; nothing where its record cannot be read."""
+        try:
+            record = read_record(self.folder(version))
+            hooks, oldest = record.get("hooks") or {}, record.get("oldest_rollback")
+            return ReleaseTerms(
+                before_activation=hooks.get("before_activation") is not None,
+                after_rollback=hooks.get("after_rollback") is not None,
+                oldest_rollback=None if oldest is None else str(oldest),
+            )
+        except (ValueError, AttributeError):
+            return ReleaseTerms()
 
     def activate(self, version: str) -> None:
         """Sync, point ``current`` at the version by one rename, sync the folder. Raises ``ReleaseError``."""

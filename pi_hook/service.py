@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pi_hook import outside
 from pi_hook.apt_source import AUTH
 from pi_hook.files import Root
 from pi_hook.names import checked_name
 from pi_hook.ports import ServiceError, ServiceState
 from pi_hook.redact import redact, tail
-from pi_hook.release_dir import ReleaseDir, read_record
+from pi_hook.release_command import Running, wanted
+from pi_hook.release_dir import ReleaseDir
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
+
+    from pi_hook.ports import ReleaseCommand
 
 _PROPERTIES = ("LoadState", "ActiveState", "SubState", "Result", "NRestarts", "MainPID", "User", "Group")
 _SHOW_SECONDS = 15
 _RESTART_SECONDS = 180
-_HEALTH_SECONDS = 10
 _JOURNAL_SECONDS = 30
 _JOURNAL_LINES = 400
 
@@ -91,32 +90,23 @@ class AssistantService:
         if shown["LoadState"] != "loaded" or (shown["ActiveState"], shown["Result"]) == ("inactive", "success"):
             raise ServiceError(f"systemd did not restart {self._unit}: {' '.join(done.stderr.split())}")
 
-    def health(self) -> str | None:
-        """Run the active release's health command as the service's user: None when healthy or none is set."""
-        version = self._releases.active()
-        if version is None:
-            return "no complete release is active"
+    def stop(self) -> None:
+        """Stop it. Raises ``ServiceError`` where systemd refuses."""
+        done = _systemctl("stop", self._unit, seconds=_RESTART_SECONDS)
+        if done.returncode != 0:
+            raise ServiceError(f"systemd did not stop {self._unit}: {' '.join(done.stderr.split())}")
+
+    def begin(self, command: ReleaseCommand, version: str) -> Running | None:
+        """Start a command of a release as the service's user; None where the release names no such command."""
+        folder = self._releases.folder(version)
         try:
-            check = _health_check(self._releases.folder(version), version)
-            if check is None:
+            asked = wanted(command, folder, version, f"/var/lib/{self._name}/state")
+            if asked is None:
                 return None
             shown = self._show()
-            done = outside.run(
-                check.command,
-                seconds=check.seconds,
-                user=shown["User"],
-                group=shown["Group"],
-                folder=self._releases.folder(version),
-                environment=check.environment,
-            )
-        except (OSError, ValueError, ServiceError) as error:
-            return f"the health command could not be started: {error}"
-        if done.timed_out:
-            return f"the health command did not answer within {check.seconds:g} s"
-        if done.status != 0:
-            last = " ".join(redact(tail(done.output, 300), self._secrets()).split())
-            return f"the health command ended with {done.status}" + (f": {last}" if last else "")
-        return None
+            return Running(asked, user=shown["User"], group=shown["Group"], folder=folder, secrets=self._secrets)
+        except (OSError, ValueError) as error:
+            raise ServiceError(str(error)) from error
 
     def journal_tail(self, since: datetime, max_characters: int = 16_384) -> str:
         """The unit's last journal lines since then, secrets removed; a sentence where there is no journal."""
@@ -143,34 +133,6 @@ class AssistantService:
         except OSError:
             return []
         return [line.split(maxsplit=1)[1] for line in lines if line.startswith("password ")]
-
-
-@dataclass(frozen=True, slots=True)
-class _HealthCheck:
-    command: list[str]
-    seconds: float
-    environment: dict[str, str]
-
-
-def _health_check(folder: Path, version: str) -> _HealthCheck | None:
-    """What release.json asks for. Raises ``ValueError`` where it cannot be read."""
-    record = read_record(folder)
-    health = record.get("health")
-    if health is None:
-        return None
-    try:
-        command = [str(word) for word in health["command"]]
-        seconds = float(health.get("timeout_seconds", _HEALTH_SECONDS))
-        program = command[0]
-        environment = {str(key): str(value) for key, value in (record.get("environment") or {}).items()}
-    except (TypeError, KeyError, IndexError, AttributeError) as error:
-        raise ValueError(f"release.json of {version} names no usable health command: {error!r}") from error
-    if program == "python":
-        # The launcher knows the target's interpreter and the release's import path.
-        command = [str(folder / "run"), "--python", *command[1:]]
-    elif "/" in program and not program.startswith("/"):
-        command[0] = str(folder / program)  # systemd-run takes no relative program
-    return _HealthCheck(command, seconds, {**environment, "PI_OTA_RELEASE": version, "PI_OTA_RELEASE_DIR": str(folder)})
 
 
 def _systemctl(*arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:

@@ -181,7 +181,8 @@ def _device(body: dict[str, Any]) -> Device:
 
 
 def _update(body: dict[str, Any]) -> Update:
-    plain = {f.name: body[f.name] for f in fields(Update)}
+    # An older agent, which this one may have replaced in the middle of an update, did not write all of them.
+    plain = {f.name: body[f.name] for f in fields(Update) if f.name in body}
     plain["offer"] = Offer.parse(body["offer"])
     plain["phase"] = Phase(body["phase"])
     plain["signed_urgency"] = _optional(body["signed_urgency"], Urgency)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import apt_pkg
 
-from pi_hook import conditions, fetching, installing
+from pi_hook import __version__, conditions, fetching, installing
 from pi_hook.apt_config import ARCHIVES, Run
 from pi_hook.apt_errors import StepError
 from pi_hook.apt_session import AptSession
@@ -34,8 +34,10 @@ def refresh(request: StepRequest, root: Root) -> StepResult:
     run = Run(request.name, request.version)
     fetched = fetching.refresh(AptSession(run, root))
     session = AptSession(run, root)  # the first one still shows the old lists
-    offered = [(found.version, found.urgency) for found in session.versions(request.name)]
+    versions = session.versions(request.name)
+    offered = [(found.version, found.urgency) for found in versions]
     urgency = check_offer(request, offered, session.installed_version(request.name))
+    check_agent(request, next(found.minimum_agent for found in versions if found.version == request.version))
     message = f"{request.name} {request.version} is in the signed lists, {urgency}"
     return StepResult(Step.REFRESH, request.version, None, message, urgency, fetched, session.signed_at())
 
@@ -68,6 +70,16 @@ def check_offer(request: StepRequest, offered: Iterable[tuple[str, str]], instal
             f"but it is signed as {highest or 'of no urgency'}; it is not installed",
         )
     return request.urgency if installed is None else highest
+
+
+def check_agent(request: StepRequest, minimum: str | None, agent: str = __version__) -> None:
+    """Whether this agent may install the version; pure. Raises ``StepError``: DEPENDENCY_BLOCKED."""
+    if minimum is not None and compare_versions(agent, minimum) < 0:
+        raise StepError(
+            Problem.DEPENDENCY_BLOCKED,
+            f"{request.name} {request.version} needs pi-hook {minimum} or higher, and this device has {agent}; "
+            f"upgrade the package pi-hook first",
+        )
 
 
 def download(request: StepRequest, root: Root) -> StepResult:

@@ -22,6 +22,9 @@ class Phase(StrEnum):
     DOWNLOADED = "downloaded"  # asks the gate whether to install
     INSTALLING = "installing"  # the step is at work
     INSTALLED = "installed"  # asks the gate whether to activate; ``current`` is still the old one
+    PREPARING = (
+        "preparing"  # the gate said yes: the hook ``before_activation`` is at work; then the gate is asked again
+    )
     ACTIVATING = "activating"  # the gate said yes: ``current`` is being flipped
     RESTARTING = "restarting"  # ``current`` is flipped: the service is being restarted
     VERIFYING = "verifying"  # the new release is watched
@@ -71,6 +74,8 @@ class Update:
     why: str | None = None
     """What was wrong with the release that was activated."""
     log_tail: str | None = None
+    hook_done: bool = False
+    """The hook of this phase has been run, and what it did still holds."""
 
     @property
     def version(self) -> str:
@@ -83,8 +88,10 @@ class Update:
         return self.signed_urgency or Urgency.SCHEDULED
 
     def enter(self, phase: Phase) -> Update:
-        """In another phase, with its counters at zero."""
-        return replace(self, phase=phase, blocked=None, tries=0, deferred_reason=None, deferred_retry_at=None)
+        """In another phase, with its counters at zero and its hook not run."""
+        return replace(
+            self, phase=phase, blocked=None, tries=0, deferred_reason=None, deferred_retry_at=None, hook_done=False
+        )
 
 
 @dataclass(frozen=True, slots=True)

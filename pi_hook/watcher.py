@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pi_hook.ports import ServiceError
+from pi_hook.commanding import Commanding
+from pi_hook.ports import CommandResult, ReleaseCommand
 from pi_hook.soak import Soak, look, looks_well
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Watcher:
         self._loop, self._service, self._length, self._verdict = loop, service, soak_seconds, verdict
         self._soak: Soak | None = None
         self._timer: Timer | None = None
+        self._health = Commanding(loop, service, self._answered)
 
     @property
     def watching(self) -> str | None:
@@ -39,22 +41,25 @@ class Watcher:
         """Watch no more."""
         if self._timer is not None:
             self._timer.cancel()
+        self._health.close()
         self._soak = self._timer = None
 
     def _look(self) -> None:
         if self._soak is None:
             return
-        state = self._service.state()
-        found = look(self._soak, state, self._health() if looks_well(self._soak, state) else None, self._loop.now())
+        if looks_well(self._soak, self._service.state()):
+            self._health.begin(ReleaseCommand.HEALTH, self._soak.version)
+        else:
+            self._answered(CommandResult())
+
+    def _answered(self, health: CommandResult) -> None:
+        if self._soak is None:
+            return
+        # Read anew: the health command may have taken its time.
+        found = look(self._soak, self._service.state(), health.problem, self._loop.now())
         if found.over:
             self.stop()
             self._verdict(found.unwell)
         else:
             self._soak = found.soak
             self._timer = self._loop.after(found.again_in, self._look)
-
-    def _health(self) -> str | None:
-        try:
-            return self._service.health()
-        except (ServiceError, OSError) as error:
-            return f"the health command cannot be run: {error}"

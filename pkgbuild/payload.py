@@ -137,7 +137,11 @@ class Hooks(Table):
     """Commands of the release, of the same form as the health command."""
 
     before_activation: Command = None
+    """Run before the release becomes the active one, while the one before it still runs."""
     after_rollback: Command = None
+    """Run after the device went back from the release, before the one before it starts again."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 60
+    """For each of them."""
 
 
 class ReleaseFile(Table):

@@ -10,8 +10,9 @@ Moves (DESIGN.md, "One update on the device"):
 - While preparing (refreshed, downloading, downloaded) any step may come again: a refresh is repeated, a download
   restarts.
 - ``deferred`` may come while preparing, again with another reason, and from ``installing`` (the gate is asked once more
-  before activating); from it every later step may follow.
-- installing, activating, restarting, verifying only go on, or repeat after a power cut.
+  before activating); from it every later step may follow. It may also come from ``activating`` and ``restarting``: an
+  agent that was interrupted there asks its gate anew, and so may begin to activate once more.
+- Otherwise installing, activating, restarting, verifying only go on, or repeat after a power cut.
 - Steps may be left out: a server restored from a backup hears from the middle of an update.
 - succeeded, rolled_back and failed are final.
 """
@@ -77,7 +78,9 @@ def legal(before: Status, after: Status) -> bool:
     if after in FINAL or before not in STARTED:
         return True
     if after is Status.DEFERRED:
-        return before is Status.INSTALLING
+        return before is not Status.VERIFYING
+    if (before, after) == (Status.RESTARTING, Status.ACTIVATING):
+        return True
     return after in STARTED and _STARTED_IN_ORDER.index(after) >= _STARTED_IN_ORDER.index(before)
 
 

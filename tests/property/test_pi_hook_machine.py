@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pi_hook.ports import Problem, Step
+from pi_hook.ports import Problem, ReleaseCommand, ReleaseTerms, Step
 from tests.integration.pi_hook_daemon.story import Device
 from tests.support.pi_hook_fakes import Release
 
@@ -21,9 +22,15 @@ disturbances = st.lists(
 )
 
 
-@given(problems=problems, disturbances=disturbances, kind=st.sampled_from(["good", "crashes", "unhealthy", "misses"]))
-@settings(max_examples=40, deadline=None)
-def test_one_true_outcome(problems: dict[Step, list[Problem]], disturbances: list[tuple[str, int]], kind: str) -> None:
+kinds = st.sampled_from(["good", "crashes", "unhealthy", "misses", "not prepared"])
+hooks = st.builds(ReleaseTerms, before_activation=st.booleans(), after_rollback=st.booleans())
+
+
+@given(problems=problems, disturbances=disturbances, kind=kinds, hooks=hooks)
+@settings(max_examples=50, deadline=None)
+def test_one_true_outcome(
+    problems: dict[Step, list[Problem]], disturbances: list[tuple[str, int]], kind: str, hooks: ReleaseTerms
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         device = Device(Path(folder))
         device.world.published = {
@@ -34,6 +41,8 @@ def test_one_true_outcome(problems: dict[Step, list[Problem]], disturbances: lis
                 health="no" if kind == "unhealthy" else None,
                 misses=kind == "misses",
                 problems=problems,
+                terms=replace(hooks, before_activation=True) if kind == "not prepared" else hooks,
+                hook_problems={ReleaseCommand.BEFORE_ACTIVATION: "no"} if kind == "not prepared" else {},
             ),
         }
         device.start()
@@ -75,5 +84,13 @@ def check(device: Device, kind: str) -> None:
         assert (world.active(), world.running) == ("1.0.0", "1.0.0")
     if kind in {"crashes", "unhealthy"} and "1.1.0" in world.starts:
         assert outcomes == ["rolled_back"]
+    ran = {which for which, version, *_ in world.hooks if version == "1.1.0"}
+    if outcomes == ["rolled_back"] and world.published["1.1.0"].terms.after_rollback:
+        assert "after_rollback" in ran
+    if kind == "not prepared":
+        assert "1.1.0" not in world.starts
+    if world.published["1.1.0"].terms.before_activation and "1.1.0" in world.starts:
+        assert "before_activation" in ran
+    assert device.only_legal_moves()
     sequences = [status.sequence for status in server.statuses]
     assert sequences == list(range(1, len(sequences) + 1))

@@ -159,6 +159,7 @@ class Repo:
         sign: bool = True,
         postinst: str = "",
         size: int = 0,
+        fields: str = "",
     ) -> None:
         """Build one release: NAME, its app layer, and its deps layer where that is new."""
         work = self.folder / "work"
@@ -170,8 +171,8 @@ class Repo:
         target = f"/usr/lib/{NAME}/releases/{version}"
         record = {
             "schema": 1, "name": NAME, "version": version, "urgency": urgency, "notes": "", "deps": deps,
-            "environment": {}, "health": None, "hooks": {"before_activation": None, "after_rollback": None},
-            "oldest_rollback": None,
+            "environment": {}, "health": None, "oldest_rollback": None,
+            "hooks": {"before_activation": None, "after_rollback": None, "timeout_seconds": 60},
         }  # fmt: skip
         files = {
             f"{target}/run": f"#!/bin/sh\nexport PI_OTA_RELEASE={version}\nexec sleep 1000\n",
@@ -180,7 +181,7 @@ class Repo:
         }
         self.add(build_deb(work, app_package, version, files, control=f"Depends: {deps_package}\n"), sign=sign)
         control = f"Depends: {app_package} (= {version}), {deps_package}{', ' + depends if depends else ''}\n"
-        control += f"Update-Urgency: {urgency}\nUpdate-Notes: one line\nUpgrade-Requires: app-restart\n"
+        control += f"Update-Urgency: {urgency}\nUpdate-Notes: one line\nUpgrade-Requires: app-restart\n{fields}"
         link = f"/var/lib/{NAME}/current"
         link_it = f"mkdir -p /var/lib/{NAME}; ln -sfn {target} {link}"
         first = f"#!/bin/sh\nset -e\n{postinst}\n[ -e {link} ] || {{ {link_it}; }}\n"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from selectors import BaseSelector, SelectorKey
+from typing import Generic, TypeVar
 
 from pi_hook.errors import RefusedError, ServerError
 from pi_hook.identity import Identity
@@ -18,11 +19,14 @@ from pi_hook.policy import Urgency
 from pi_hook.ports import (
     AptSettings,
     ClockReading,
+    CommandResult,
     Conditions,
     Hands,
     Installed,
     Problem,
+    ReleaseCommand,
     ReleaseError,
+    ReleaseTerms,
     ServiceError,
     ServiceState,
     Step,
@@ -31,6 +35,7 @@ from pi_hook.ports import (
 )
 from pi_hook.wire import Heartbeat, HeartbeatAnswer, Offer, Registered, Registration, Status, Withheld
 
+T = TypeVar("T")
 START = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
 
@@ -65,29 +70,53 @@ class Release:
     crashes: bool = False
     """At its start; systemd restarts it."""
     health: str | None = None
+    health_waits: bool = False
     problems: dict[Step, list[Problem]] = field(default_factory=dict)
     """For each step, the problems of its first runs."""
+    terms: ReleaseTerms = field(default_factory=ReleaseTerms)
+    hook_problems: dict[ReleaseCommand, str] = field(default_factory=dict)
     misses: bool = False
     """dpkg does not have it after an installation that says it went well."""
 
 
-class FakeRunningStep:
-    """``ports.RunningStep``, ended from the start: its descriptor is readable."""
+class _Ended(Generic[T]):
+    """Something started that has ended from the start: its descriptor is readable."""
 
-    def __init__(self, result: Callable[[], StepResult]) -> None:
+    def __init__(self, result: Callable[[], T]) -> None:
         self._result = result
         self._read, self._write = os.pipe()
+        self.end()
+
+    def end(self) -> None:
         os.write(self._write, b".")
 
     def fileno(self) -> int:
         return self._read
 
-    def result(self) -> StepResult:
+    def result(self) -> T:
         return self._result()
 
     def close(self) -> None:
         os.close(self._read)
         os.close(self._write)
+
+
+class FakeRunningStep(_Ended[StepResult]):
+    """``ports.RunningStep``."""
+
+
+class FakeRunningCommand(_Ended[CommandResult]):
+    """``ports.RunningCommand``."""
+
+
+class WaitingCommand(FakeRunningCommand):
+    """One that ends only when the test lets it."""
+
+    def end(self) -> None:
+        """Not from the start."""
+
+    def let_go(self) -> None:
+        super().end()
 
 
 class World:
@@ -115,12 +144,20 @@ class World:
         """A step whose unit is at work while no daemon runs."""
         self.during: dict[Step, Callable[[], None]] = {}
         """What else happens, once, while a step is at work."""
+        self.hooks: list[tuple[str, str, str | None, str | None]] = []
+        """Every hook that was run to its end: which, of which version, what ``current`` named, what ran meanwhile."""
+        self.during_hook: dict[ReleaseCommand, Callable[[], None]] = {}
+        """What else happens, once, while a hook is at work."""
         self.tails_since: list[datetime] = []
         self.dpkg_unreadable = False
         self.flip_errors: list[str] = []
         self.own_restart_after_flip = False
         """In a crash loop, systemd's own restart is due right after ``current`` was flipped."""
         self.restart_errors: list[str] = []
+        self.stop_errors: list[str] = []
+        self.begin_errors: list[str] = []
+        self.waiting: WaitingCommand | None = None
+        """A health command that is at work."""
 
     def hands(self) -> Hands:
         return Hands(self, self, self, self, self, _Apt(self))
@@ -188,6 +225,9 @@ class World:
             self.restarts += 1
             self._run()
 
+    def terms(self, version: str) -> ReleaseTerms:
+        return self.published[version].terms if version in self.on_disk else ReleaseTerms()
+
     def protect(self, versions: frozenset[str]) -> None:
         self.protected = versions
 
@@ -216,8 +256,29 @@ class World:
         self.restarts = 0
         self._run()
 
-    def health(self) -> str | None:
-        return self.published[self.running].health if self.running is not None else "nothing runs"
+    def stop(self) -> None:
+        if self.stop_errors:
+            raise ServiceError(self.stop_errors.pop(0))
+        self.running = None
+
+    def begin(self, command: ReleaseCommand, version: str) -> FakeRunningCommand | None:
+        release = self.published[version]
+        if self.begin_errors:
+            raise ServiceError(self.begin_errors.pop(0))
+        if command is ReleaseCommand.HEALTH and release.health_waits:
+            self.waiting = WaitingCommand(CommandResult)
+            return self.waiting
+        if command is ReleaseCommand.HEALTH:
+            return None if release.health is None else FakeRunningCommand(lambda: CommandResult(release.health))
+        if not getattr(release.terms, command):
+            return None
+        return FakeRunningCommand(lambda: self._hook(command, version))
+
+    def _hook(self, command: ReleaseCommand, version: str) -> CommandResult:
+        self.hooks.append((str(command), version, self.current, self.running))
+        self.during_hook.pop(command, lambda: None)()
+        problem = self.published[version].hook_problems.get(command)
+        return CommandResult(problem, f"{command} of {version} speaks" if problem else "")
 
     def journal_tail(self, since: datetime, max_characters: int = 16_384) -> str:
         self.tails_since.append(since)

@@ -16,6 +16,7 @@ from pi_hook.config import Settings
 from pi_hook.daemon import Daemon, Parts
 from pi_hook.hostinfo import Host
 from pi_hook.zone import NamedZone, device_zone
+from repo_server.lifecycle import Progress, Report, Status, Verdict, apply
 from tests.support.pi_hook_fakes import FakeClock, FakeServer, World
 
 BERLIN = NamedZone("Europe/Berlin", ZoneInfo("Europe/Berlin"))
@@ -101,6 +102,16 @@ class Device:
     def told(self, status: str, version: str) -> Callable[[], object]:
         """For ``until``: the server has been told this status."""
         return lambda: status in self.server.words(version)
+
+    def only_legal_moves(self) -> bool:
+        """Whether the server takes every status of every update as a move of its lifecycle."""
+        known: dict[str, Progress] = {}
+        verdicts = set()
+        for told in self.server.statuses:
+            before = known.get(told.update_id, Progress())
+            known[told.update_id], verdict = apply(before, Report(told.sequence, Status(told.status)))
+            verdicts.add(verdict)
+        return verdicts <= {Verdict.APPLIED}
 
     def run_for(self, seconds: float) -> None:
         """Let time pass."""

@@ -74,6 +74,7 @@ def test_a_good_release_succeeds_once(settled: Device, phase: Phase, *, before_e
     assert settled.world.active() == settled.world.running == settled.world.installed_version == "1.1.0"
     sequences = [status.sequence for status in settled.server.statuses]
     assert sequences == list(range(1, len(sequences) + 1)), "no gap and no repetition"
+    assert settled.only_legal_moves()
 
 
 @pytest.mark.parametrize("power_cut", [False, True], ids=["killed", "power cut"])
@@ -91,6 +92,7 @@ def test_a_bad_release_is_rolled_back_once(
     assert [word for word in settled.server.words("1.2.0") if word in OUTCOMES] == ["rolled_back"]
     assert settled.world.active() == settled.world.running == "1.0.0"
     assert settled.server.statuses[-1].log_tail
+    assert settled.only_legal_moves()
 
 
 def test_killed_between_state_and_outbox_a_status_is_neither_lost_nor_doubled(settled: Device) -> None:

@@ -60,6 +60,17 @@ def test_the_most_urgent_of_the_skipped_versions_counts(device: AptRoot, repo: R
     assert "signed as urgent" in mismatch.message
 
 
+def test_a_release_for_newer_agents_waits_for_one(device: AptRoot, repo: Repo) -> None:
+    repo.release("1.0.0", fields="Update-Minimum-Agent: 99.1\n")
+    repo.release("1.1.0", fields="Update-Minimum-Agent: 0.0.1\n")
+    repo.publish()
+    result = device.step(Step.REFRESH, "1.0.0")
+    assert result.problem is Problem.DEPENDENCY_BLOCKED, result.message
+    assert "needs pi-hook 99.1 or higher" in result.message
+    assert "upgrade the package pi-hook first" in result.message
+    assert device.step(Step.REFRESH, "1.1.0").problem is None
+
+
 def test_a_version_that_is_not_in_the_lists(device: AptRoot, repo: Repo) -> None:
     repo.release("1.0.0")
     repo.publish()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pi_hook.apt_errors import StepError
 from pi_hook.ports import Problem, StepRequest
-from pi_hook.steps import check_offer
+from pi_hook.steps import check_agent, check_offer
 
 LISTS = [("1.0", "scheduled"), ("1.1", "urgent"), ("1.2", "scheduled"), ("1.10", "urgent")]
 
@@ -45,6 +45,20 @@ def test_a_record_without_urgency_fits_no_offer() -> None:
     with pytest.raises(StepError) as raised:
         check_offer(request("2.0", "scheduled"), [("2.0", "")], "1.0")
     assert raised.value.problem is Problem.URGENCY_MISMATCH
+
+
+@pytest.mark.parametrize("minimum", [None, "0.2", "0.1.9~rc1", "0.2.0"])
+def test_an_agent_that_is_new_enough_may_install(minimum: str | None) -> None:
+    check_agent(request("1.0", "urgent"), minimum, "0.2.0")
+
+
+@pytest.mark.parametrize("minimum", ["0.2.1", "0.10", "1"])
+def test_an_agent_that_is_too_old_waits_and_says_what_to_do(minimum: str) -> None:
+    with pytest.raises(
+        StepError, match=rf"1\.0 needs pi-hook {minimum} or higher, and this device has 0\.2\.0"
+    ) as raised:
+        check_agent(request("1.0", "urgent"), minimum, "0.2.0")
+    assert raised.value.problem is Problem.DEPENDENCY_BLOCKED
 
 
 @given(st.lists(st.sampled_from(["scheduled", "urgent"]), min_size=1), st.data())
