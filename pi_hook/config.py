@@ -79,8 +79,14 @@ def read_fragment(path: Path) -> Fragment:
     """One file. Raises ``SettingsError`` where it cannot be read or is not TOML."""
     try:
         return Fragment(str(path), tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path} cannot be read: it is not UTF-8 text ({error.reason} at byte {error.start})"
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror}; /usr/share/pi-hook/pi-hook.toml.example shows what belongs there"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}; mend that line") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pi_hook import __version__
@@ -135,9 +134,6 @@ class Exchange:
         if disagreement is not None and disagreement != self._disagreement:
             _log.warning("%s", disagreement)
         self._disagreement = disagreement
-        if answer.offer is not None and answer.offer.name != self._settings.assistant:
-            _log.warning("the server offers %s, which this device does not follow", answer.offer.name)
-            answer = replace(answer, offer=None)
         if answer.offer is not None:
             self._gate.granted(answer.offer, answer.server_time)
         self._driver.heard(answer)

@@ -21,7 +21,7 @@ def zone_of(settings: Settings, servers: str | None) -> str | None:
 
 
 def as_allowed(answer: HeartbeatAnswer, settings: Settings) -> tuple[HeartbeatAnswer, str | None]:
-    """A heartbeat's answer without what the server may not set, and a sentence where that leaves nothing to install.
+    """A heartbeat's answer without what this device does not follow, and a sentence where that leaves no offer.
 
     A hold that is not taken over does not open anything: the server of a held device grants nothing.
     """
@@ -29,9 +29,18 @@ def as_allowed(answer: HeartbeatAnswer, settings: Settings) -> tuple[HeartbeatAn
         answer = replace(answer, hold=None)
     followed = channel_of(settings, answer.channel)
     if answer.channel is None or answer.channel == followed:
-        return answer, None
+        return _for_this_assistant(answer, settings.assistant)
     sentence = (
         f"the server has this device on the channel {answer.channel}, but server.may_set keeps it on {followed}; set "
         f"the device's channel to {followed} there, or allow channel in server.may_set"
     )
     return replace(answer, offer=None, withheld=None), sentence
+
+
+def _for_this_assistant(answer: HeartbeatAnswer, assistant: str) -> tuple[HeartbeatAnswer, str | None]:
+    if answer.offer is None or answer.offer.name == assistant:
+        return answer, None
+    sentence = (
+        f"the server offers {answer.offer.name}, which this device does not follow; assistant.name is {assistant}"
+    )
+    return replace(answer, offer=None), sentence

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pi_hook.errors import BadMessageError
+from pi_hook.names import VERSION
 from pi_hook.policy import Decided, Urgency
 from pi_hook.reasons import Reason, rfc3339
 
@@ -128,10 +129,13 @@ class Offer:
         urgency = _text(table, "urgency")
         if urgency not in set(Urgency):
             raise BadMessageError(f"the server's answer has an unknown urgency {urgency!r}")
+        version = _text(table, "version")
+        if not VERSION.match(version):  # it becomes part of paths and package names
+            raise BadMessageError(f"the server offers {version!r}, which is no release version")
         return cls(
             _text(table, "update_id"),
             _text(table, "name"),
-            _text(table, "version"),
+            version,
             Urgency(urgency),
             parse_time(table.get("granted_at"), "granted_at"),
             table.get("expedited") is True,
