@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +42,20 @@ class Channel:
         if "error" in answer:
             raise ChannelError(f"{command}: {answer['error'].get('desc', answer['error'])}")
         return answer["return"]
+
+    def sync(self) -> None:
+        """Agree with the guest agent on a new start. Raises ``ChannelError``.
+
+        An answer that an earlier connection did not wait for comes into the next one: every answer would then be taken
+        for that of the command after it.
+        """
+        number = secrets.randbits(31)
+        try:
+            self._socket.sendall(json.dumps({"execute": "guest-sync", "arguments": {"id": number}}).encode() + b"\n")
+            while self.read().get("return") != number:
+                pass
+        except (OSError, ValueError) as error:
+            raise ChannelError(f"guest-sync: {error}") from error
 
     def read(self) -> dict[str, Any]:
         """The next object the other side sends: a greeting, an event, an answer."""

@@ -39,9 +39,9 @@ class Guest:
         while time.monotonic() < deadline:
             try:
                 with Channel(self._path, timeout=2) as channel:
-                    channel.execute("guest-sync", id=int(time.monotonic() * 1000))
+                    channel.sync()
                     return
-            except (ChannelError, ValueError):
+            except ChannelError:
                 time.sleep(0.2)
         raise GuestError(f"the virtual Pi did not answer within {timeout:.0f} s")
 
@@ -53,6 +53,7 @@ class Guest:
         deadline = time.monotonic() + timeout
         try:
             with Channel(self._path, timeout=ANSWER_SECONDS) as channel:
+                channel.sync()
                 started = channel.execute(
                     "guest-exec",
                     path="/bin/sh",

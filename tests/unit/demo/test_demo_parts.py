@@ -145,6 +145,29 @@ def test_a_channel_answers_refuses_and_skips_events(monitor: tuple[Path, list[ob
     assert heard == [{"execute": "query", "arguments": {"depth": 1}}, {"execute": "dance"}]
 
 
+def test_an_answer_to_an_earlier_connection_is_not_taken_for_one_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "agent.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection, connection.makefile("rb") as lines:
+                connection.sendall(b'{"return": {"pid": 1}}\n{"return": 99}\n')  # late
+                for line in lines:
+                    asked = json.loads(line)
+                    answer = asked["arguments"]["id"] if asked["execute"] == "guest-sync" else asked["execute"]
+                    connection.sendall(json.dumps({"return": answer}).encode() + b"\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with Channel(path, timeout=5) as channel:
+            channel.sync()
+            assert channel.execute("guest-ping") == "guest-ping"
+        thread.join(10)
+
+
 def test_a_channel_to_nobody_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ChannelError, match=r"monitor\.sock: "):
         Channel(tmp_path / "monitor.sock", timeout=1)
