@@ -11,6 +11,8 @@ from pi_hook.names import AGENT_PACKAGES, checked_name
 from pi_hook.proxy import parse_proxy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pi_hook.ports import AptSettings
 
 ORIGIN = "pi-ota"
@@ -32,6 +34,9 @@ _TOKEN = re.compile(r"[!-~]+\Z")
 _NOTICE = "Written by pi-hook; changes made here are lost. See /etc/pi-hook/pi-hook.toml."
 
 
+_PUBLIC, _SECRET = 0o644, 0o600
+
+
 class AptSourceFiles:
     """``ports.AptSource`` as files under ``/etc/apt``."""
 
@@ -40,6 +45,16 @@ class AptSourceFiles:
 
     def write(self, settings: AptSettings) -> bool:
         """Write all files; True where anything changed. Raises ``ValueError`` naming the bad setting."""
+        at = self._root.at
+        changed = [write_atomic(at(path), text, mode) for path, text, mode in self._files(settings)]
+        return any(changed)
+
+    def differing(self, settings: AptSettings) -> list[str]:
+        """The files that are not as ``write`` would leave them. Raises ``ValueError``, and ``OSError``."""
+        return [path for path, text, mode in self._files(settings) if not _is(self._root.at(path), text, mode)]
+
+    def _files(self, settings: AptSettings) -> list[tuple[str, str, int]]:
+        """Path, content and mode of each file, in the order in which they are written."""
         server, host = _checked_server(settings.server_url)
         checked_name(settings.assistant)
         for what, value in (("Debian release", settings.debian), ("channel", settings.channel)):
@@ -48,21 +63,26 @@ class AptSourceFiles:
         for what, value in (("device id", settings.device_id), ("device token", settings.device_token)):
             if not _TOKEN.match(value):
                 raise ValueError(f"the {what} holds characters that apt's credentials cannot")
-        at = self._root.at
         # Pins before the source: at no instant may apt see the repository without its limits.
-        changed = [
-            write_atomic(at(PREFERENCES), preferences_text(settings.assistant, host)),
-            write_atomic(at(HOOK), hook_text(settings.assistant)),
-            write_atomic(at(NETWORK), network_text(settings), 0o600),
-            write_atomic(at(AUTH), _auth_text(server, settings.device_id, settings.device_token), 0o600),
-            write_atomic(at(SOURCE), _source_text(server, settings.debian, settings.channel)),
+        return [
+            (PREFERENCES, preferences_text(settings.assistant, host), _PUBLIC),
+            (HOOK, hook_text(settings.assistant), _PUBLIC),
+            (NETWORK, network_text(settings), _SECRET),
+            (AUTH, _auth_text(server, settings.device_id, settings.device_token), _SECRET),
+            (SOURCE, _source_text(server, settings.debian, settings.channel), _PUBLIC),
         ]
-        return any(changed)
 
     def remove(self) -> None:
         """Remove the source first, then what limits it."""
         for path in (SOURCE, AUTH, NETWORK, PREFERENCES, HOOK, KEEP):
             remove_durably(self._root.at(path))
+
+
+def _is(path: Path, text: str, mode: int) -> bool:
+    try:
+        return path.stat().st_mode & 0o7777 == mode and path.read_bytes() == text.encode()
+    except FileNotFoundError:
+        return False
 
 
 def _checked_server(url: str) -> tuple[str, str]:

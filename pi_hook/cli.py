@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     from pi_hook.explain import add_options  # noqa: PLC0415  # the daemon does not need it
 
     add_options(explaining)
+    examining = command("doctor", _doctor, "look at everything an update needs, and say what mends it")
+    examining.add_argument("--json", action="store_true", help="for programs")
     command("enroll", _enroll, "register this device now; the daemon does so by itself")
     activity = command("activity", _activity, "tell the daemon that somebody uses the assistant")
     activity.add_argument("what", nargs="?", choices=["used", "busy", "free"], default="used")
@@ -112,6 +114,15 @@ def _explain(options: argparse.Namespace) -> int:
     words = answer.pop("words")
     print(json.dumps(answer) if options.json else words)
     return EXIT_OK
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from pi_hook import doctor, doctor_agent  # noqa: PLC0415  # other commands stay quick
+
+    findings = doctor_agent.look_at_all(doctor_agent.real(options.socket, options.state))
+    answer = doctor.as_json(findings)
+    print(json.dumps(answer, indent=2) if options.json else doctor.in_words(findings))
+    return EXIT_OK if answer["ok"] else EXIT_NOT_NOW
 
 
 def _enroll(options: argparse.Namespace) -> int:

@@ -85,13 +85,26 @@ class HttpServer:
         path = f"/api/v1/devices/{identity.device_id}/updates/{batch[0].update_id}/status"
         return _parsed(parse_acknowledged, self._post(path, identity.token, statuses_body(batch)))
 
+    def head(self, path: str, headers: dict[str, str]) -> int:
+        """The status with which a path answers (``pi-hook doctor``): below 400, else it raises as every call does."""
+        response, _ = self._ask("HEAD", path, None, headers)
+        if response.status >= _CLIENT_ERRORS.start:
+            _answer(response, b"")
+        return response.status
+
     def _post(self, path: str, token: str, body: dict[str, Any]) -> object:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        return _answer(*self._ask("POST", path, json.dumps(body, separators=(",", ":")).encode(), headers))
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
         connection = self._connection()
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "User-Agent": self._agent}
+        headers = {**headers, "User-Agent": self._agent}
         if self._proxy is not None and self._scheme == "http":
             path, headers = f"http://{self._authority}{path}", {**headers, **self._proxy.headers}
         try:
-            connection.request("POST", path, json.dumps(body, separators=(",", ":")).encode(), headers)
+            connection.request(method, path, body, headers)
             with connection.getresponse() as response:
                 raw = response.read(_LARGEST_ANSWER + 1)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -101,7 +114,7 @@ class HttpServer:
             raise ServerError(f"{self._where} cannot be asked: {error or type(error).__name__}") from error
         finally:
             connection.close()
-        return _answer(response, raw)
+        return response, raw
 
     @property
     def _authority(self) -> str:

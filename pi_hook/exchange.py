@@ -9,8 +9,7 @@ from pi_hook import __version__
 from pi_hook.backoff import jittered
 from pi_hook.enroll import EnrollError, register
 from pi_hook.errors import RefusedError, ServerError
-from pi_hook.ports import AptSettings
-from pi_hook.server_set import as_allowed, channel_of
+from pi_hook.server_set import apt_settings, as_allowed, channel_of
 from pi_hook.update import Phase
 from pi_hook.wire import Gate, Heartbeat
 
@@ -197,17 +196,8 @@ class Exchange:
             self._schedule(jittered(_UNWELCOME, self._backoff.draw))
 
     def _write_apt_source(self) -> None:
-        channel = channel_of(self._settings, self._ledger.memory.channel)
-        settings = AptSettings(
-            self._settings.server_url,
-            self._host.debian,
-            channel,
-            self._settings.assistant,
-            self._identity.device_id,
-            self._identity.token,
-            self._settings.network.proxy,
-            self._settings.network.bandwidth_kilobytes_per_second,
-        )
+        memory = self._ledger.memory
+        settings = apt_settings(self._settings, memory.channel, self._host.debian, self._identity)
         try:
             self._apt_source.write(settings)
         except (OSError, ValueError) as error:

@@ -51,13 +51,23 @@ def load_or_create(path: Path) -> Identity:
     is a person's decision.
     """
     try:
-        return _parse(path.read_text(encoding="utf-8"))
+        return load(path)
     except FileNotFoundError:
         identity = Identity(
             uuid7(time.time_ns() // 1_000_000, secrets.randbits(74)), secrets.token_urlsafe(_TOKEN_BYTES)
         )
         write_atomic(path, json.dumps({"schema": 1, "id": identity.device_id, "token": identity.token}) + "\n", _MODE)
         return identity
+
+
+def load(path: Path) -> Identity:
+    """The identity in ``path``. Raises ``FileNotFoundError`` where there is none, and ``IdentityError``."""
+    try:
+        return _parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except PermissionError as error:
+        raise IdentityError(f"the identity in {path} can be read by root only; use sudo") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IdentityError(
             f"the identity in {path} cannot be used ({error}); restore it, or delete it to enroll as a new device"

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pi_hook.ports import AptSettings
+
 if TYPE_CHECKING:
     from pi_hook.config import Settings
+    from pi_hook.identity import Identity
     from pi_hook.wire import HeartbeatAnswer
 
 
@@ -18,6 +21,20 @@ def channel_of(settings: Settings, servers: str | None) -> str:
 def zone_of(settings: Settings, servers: str | None) -> str | None:
     """The zone's name that goes before the files' own; None where the server may not set one, or has not."""
     return servers if "timezone" in settings.may_set else None
+
+
+def apt_settings(settings: Settings, servers_channel: str | None, debian: str, identity: Identity) -> AptSettings:
+    """What apt is to know."""
+    return AptSettings(
+        settings.server_url,
+        debian,
+        channel_of(settings, servers_channel),
+        settings.assistant,
+        identity.device_id,
+        identity.token,
+        settings.network.proxy,
+        settings.network.bandwidth_kilobytes_per_second,
+    )
 
 
 def as_allowed(answer: HeartbeatAnswer, settings: Settings) -> tuple[HeartbeatAnswer, str | None]:
