@@ -21,7 +21,7 @@ from pi_hook.gatekeeper import Gatekeeper
 from pi_hook.identity import load_or_create
 from pi_hook.loop import Loop
 from pi_hook.notify import notify, watchdog_seconds
-from pi_hook.reasons import gate_words
+from pi_hook.reasons import gate_words, rfc3339
 from pi_hook.server_set import channel_of, zone_of
 from pi_hook.state import Ledger
 from pi_hook.status import gate_status, memory_status, source_status
@@ -178,6 +178,7 @@ class Daemon:
         idle, contact = self.activity.idle(), self._gate.since_contact()
         reading = self.clock.read()
         return {
+            "at": rfc3339(reading.wall.replace(microsecond=0)),
             "assistant": {
                 "name": self._parts.settings.assistant,
                 "installed": facts.installed.version,

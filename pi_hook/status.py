@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pi_hook.reasons import gate_words, rfc3339
+from pi_hook.saying import length, moment
 from pi_hook.wire import parse_time
+from pi_hook.zone import zone_named
+
+_MOST_PAST = 3
+"""Updates that have ended, in words; ``--json`` has all that are remembered."""
 
 if TYPE_CHECKING:
     from pi_hook.activity import Source
@@ -56,51 +61,97 @@ def source_status(sources: tuple[Source, ...]) -> list[dict[str, Any]]:
 
 
 def in_words(status: dict[str, Any]) -> str:
-    """A status for people, a line for each thing; what is not known is left out."""
-    lines = []
-    if status.get("note"):
-        lines.append(f"note        {status['note']}")
+    """A status for people, a line for each thing; what is not known is left out, times are the device's own."""
+    lines = [_line("note", status.get("note")), _line("state", status.get("state"))]
+    lines += _release_lines(status)
+    lines += _waiting_lines(status)
+    lines += _use_lines(status)
+    lines += _server_lines(status)
+    lines += _past_lines(status)
+    return "\n".join(line for line in lines if line is not None)
+
+
+def _line(name: str, words: object) -> str | None:
+    return f"{name:<11} {words}" if words else None
+
+
+def _release_lines(status: dict[str, Any]) -> list[str | None]:
+    lines: list[str | None] = []
     if "assistant" in status:
         assistant = status["assistant"]
-        lines.append(
-            f"assistant   {assistant['name']}: installed {assistant['installed'] or 'nothing'}, "
+        words = (
+            f"{assistant['name']}: installed {assistant['installed'] or 'nothing'}, "
             f"active {assistant['active'] or 'nothing'}, running {assistant['running'] or 'nothing'}"
         )
+        lines += [_line("assistant", words), _line("broken", assistant["broken"])]
     if status.get("update"):
         update = status["update"]
-        lines.append(f"update      {update['version']} ({update['urgency']}): {update['phase']}")
+        blocked = f", held up by {update['blocked']}" if update["blocked"] else ""
+        lines.append(_line("update", f"{update['version']} ({update['urgency']}): {update['phase']}{blocked}"))
+    return lines
+
+
+def _waiting_lines(status: dict[str, Any]) -> list[str | None]:
+    lines: list[str | None] = []
     if "gate" in status:
-        lines.append(f"gate        {status['gate']['words']}")
-    if status.get("hold"):
-        lines.append(f"held        {status['hold']}")
-    if status.get("withheld"):
-        lines.append(f"withheld    {status['withheld']}")
+        gate = status["gate"]
+        lines.append(_line("gate", gate["words"]))
+        if gate["retry_at"] is not None and status.get("at"):
+            at = parse_time(gate["retry_at"], "retry_at")
+            left = length((at - parse_time(status["at"], "at")).total_seconds())
+            lines.append(_line("next", f"{_moment(gate['retry_at'], status)}, in {left}, if nobody comes in between"))
+    lines += [_line("held", status.get("hold")), _line("withheld", status.get("withheld"))]
+    zone = status.get("timezone")
+    if zone is not None:
+        lines.append(_line("timezone", zone["name"] + (f": {zone['problem']}" if zone["problem"] else "")))
+    if status.get("clock_synchronised") is False:
+        lines.append(_line("clock", "the time is not known yet"))
+    return lines
+
+
+def _use_lines(status: dict[str, Any]) -> list[str | None]:
+    lines: list[str | None] = []
     if "idle_seconds" in status:
         idle = status["idle_seconds"]
-        lines.append(f"idle        {'unknown' if idle is None else f'{idle} s'}")
-    lines.extend(f"busy        {busy['why'] or 'no reason given'}" for busy in status.get("busy", []))
-    lines.extend(f"source      {source['name']}: {source['problem'] or 'ok'}" for source in status.get("sources", []))
-    lines.extend(_server_lines(status))
-    lines.extend(
-        f"past        {past['version']} {past['outcome']} at {_short(past['at'])}"
-        + (f": {past['detail']}" if past["detail"] else "")
-        for past in status.get("history", [])[:3]
-    )
-    return "\n".join(lines)
+        lines.append(_line("idle", "unknown" if idle is None else length(idle)))
+    lines += [_line("busy", busy["why"] or "no reason given") for busy in status.get("busy", [])]
+    lines += [_line("source", f"{source['name']}: {source['problem'] or 'ok'}") for source in status.get("sources", [])]
+    return lines
 
 
-def _server_lines(status: dict[str, Any]) -> list[str]:
+def _server_lines(status: dict[str, Any]) -> list[str | None]:
     if status.get("stopped"):
-        return [f"server      refuses this device ({status['stopped']})"]
+        return [_line("server", f"refuses this device ({status['stopped']})")]
+    lines: list[str | None] = []
     server = status.get("server")
-    if server is None:
-        return []
-    contact = server["seconds_since_contact"]
-    words = "never answered" if contact is None else f"answered {contact} s ago"
-    waiting = f", {server['unsent']} statuses wait" if server["unsent"] else ""
-    problem = f"; {server['problem']}" if server["problem"] else ""
-    return [f"server      {server['url']} {words}{waiting}{problem}"]
+    if server is not None:
+        contact = server["seconds_since_contact"]
+        words = "never answered" if contact is None else f"answered {length(contact)} ago"
+        waiting = f", {server['unsent']} statuses wait" if server["unsent"] else ""
+        problem = f"; {server['problem']}" if server["problem"] else ""
+        lines.append(_line("server", f"{server['url']} {words}{waiting}{problem}"))
+    if status.get("registered") is not None:
+        registered = "registered" if status["registered"] else "not registered yet"
+        channel = f", channel {status['channel']}" if status.get("channel") else ""
+        lines.append(_line("enrolled", f"{registered}{channel}"))
+    return lines
 
 
-def _short(at: str) -> str:
-    return rfc3339(parse_time(at, "at").replace(microsecond=0))
+def _past_lines(status: dict[str, Any]) -> list[str | None]:
+    lines = [
+        _line(
+            "past",
+            f"{past['version']} {past['outcome']} {_moment(past['at'], status)}"
+            + (f": {past['detail']}" if past["detail"] else ""),
+        )
+        for past in status.get("history", [])[:_MOST_PAST]
+    ]
+    return [*lines, _line("bad", ", ".join(status.get("bad_versions", [])))]
+
+
+def _moment(at: str, status: dict[str, Any]) -> str:
+    """A moment in words by the device's own zone; the plain time where that is not known (no daemon answers)."""
+    instant, zone = parse_time(at, "at"), zone_named((status.get("timezone") or {}).get("name", ""))
+    if zone is None or not status.get("at"):
+        return f"at {rfc3339(instant.replace(microsecond=0))}"
+    return moment(instant, parse_time(status["at"], "at"), zone)

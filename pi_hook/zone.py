@@ -29,6 +29,8 @@ class NamedZone:
 
 def zone_named(name: str) -> ZoneInfo | None:
     """The zone of an IANA name, or None where there is none."""
+    if not name:
+        return None
     try:
         return ZoneInfo(name)
     except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError; a folder's name gives an OSError
