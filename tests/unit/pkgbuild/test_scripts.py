@@ -153,3 +153,29 @@ def test_layer_compiles_at_install_and_leaves_no_byte_code_behind(tmp_path: Path
         after = set(folder.rglob("*.pyc"))
         assert (len(before), len(after)) == ((0, 2) if name == "layer.postinst" else (2, 0))
     assert {path.name for path in folder.rglob("*")} == {"a.py", "sub", "b.py", "template.py"}
+
+
+def test_layer_replaces_byte_code_that_a_power_cut_left_torn(tmp_path: Path) -> None:
+    folder = tmp_path / "layer"
+    folder.mkdir()
+    (folder / "a.py").write_text("x = 1\n")
+    script = tmp_path / "postinst"
+    script.write_text(control.template("layer.postinst", PYTHON="/usr/bin/python3", FOLDERS=str(folder)))
+    subprocess.run(["sh", script, "configure"], check=True)
+    (compiled,) = folder.rglob("*.pyc")
+    whole = compiled.read_bytes()
+    compiled.write_bytes(whole[:20])  # header, date and size are right, so compileall and Python take it for theirs
+    subprocess.run(["sh", script, "configure"], check=True)  # as `dpkg --configure -a` does after the cut
+    assert compiled.read_bytes() == whole
+
+
+def test_layer_is_synced_before_dpkg_calls_it_installed(tmp_path: Path) -> None:
+    folder, calls = tmp_path / "layer", tmp_path / "calls"
+    folder.mkdir()
+    (tmp_path / "sync").write_text(f'#!/bin/sh\necho "sync $*" > {calls}\n')
+    (tmp_path / "sync").chmod(0o755)
+    script = tmp_path / "postinst"
+    script.write_text(control.template("layer.postinst", PYTHON="/usr/bin/python3", FOLDERS=str(folder)))
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["sh", script, "configure"], check=True, env={"PATH": path})
+    assert calls.read_text() == f"sync -f {folder}\n"
