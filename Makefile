@@ -11,6 +11,9 @@ PYTHON := $(VENV)/bin/python
 STATE ?= .pi-ota/serve
 DEMO_STATE ?= .pi-ota/demo
 JOBS ?= $(shell nproc)
+N ?= 20
+SEED ?= 1
+REAL ?= 0.25
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
 
 .PHONY: help
@@ -64,6 +67,10 @@ test: setup ## all tests but the ones that boot the virtual Pi
 .PHONY: e2e
 e2e: setup ## the tests that boot the virtual Pi
 	@$(PYTEST) -m e2e tests/e2e
+
+.PHONY: powercut
+powercut: setup ## cut the virtual Pi's power N=20 times in the middle of updates, forgetting unflushed writes: SEED=1 REAL=0.25
+	@$(PYTHON) -m tests.powercut --cuts $(N) --seed $(SEED) --real $(REAL) --jobs $(JOBS)
 
 .PHONY: lint
 lint: setup ## ruff: rules and format

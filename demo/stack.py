@@ -43,12 +43,24 @@ class Answer:
 class Stack:
     """The two services of one state folder; ``start`` and ``stop`` them, ``release`` to them, ask the server."""
 
-    def __init__(self, state: Path, *, port: int = DEFAULT_PORT, heartbeat_seconds: int | None = None) -> None:
-        """``state`` is made where it is missing; ``port`` is the server's, on loopback."""
+    def __init__(
+        self,
+        state: Path,
+        *,
+        port: int = DEFAULT_PORT,
+        heartbeat_seconds: int | None = None,
+        repository: Path | None = None,
+    ) -> None:
+        """``state`` is made where it is missing; ``port`` is the server's, on loopback.
+
+        With ``repository``, a tree that aptly has published, ``state`` is a copy of another stack's and nothing can be
+        released: only the server runs.
+        """
         self.state = state.resolve()
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self._heartbeat_seconds = heartbeat_seconds
+        self._repository = repository
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -62,11 +74,19 @@ class Stack:
 
     def start(self) -> None:
         """Make what is missing, start both services, return when both answer. Raises ``StackError``."""
-        self._initialise()
-        self._spawn("aptly", [sys.executable, "-m", "pkgbuild", "aptly"])
+        (self.state / "logs").mkdir(parents=True, exist_ok=True)
+        if self._repository is None:
+            self._initialise()
+            self._spawn("aptly", [sys.executable, "-m", "pkgbuild", "aptly"])
         self._spawn("server", self._server_command())
         self._wait_for("server", self._server_answers)
-        self._wait_for("aptly", self._aptly_answers)
+        if self._repository is None:
+            self._wait_for("aptly", self._aptly_answers)
+
+    @property
+    def published(self) -> Path:
+        """The tree that aptly publishes."""
+        return self._repository or self.state / "aptly" / "public"
 
     def stop(self) -> None:
         """End both services and the agents of their keys, each by its own pid, and wait for them."""
@@ -134,7 +154,6 @@ class Stack:
         return (self.state / "logs" / f"{name}.log").read_text(errors="replace")
 
     def _initialise(self) -> None:
-        (self.state / "logs").mkdir(parents=True, exist_ok=True)
         server = self.state / "server"
         secrets = self.state / "secrets"
         if not (server / "repo_server.db").exists():
@@ -157,7 +176,7 @@ class Stack:
         steering = ["--heartbeat-seconds", str(self._heartbeat_seconds)] if self._heartbeat_seconds else []
         return [
             *(sys.executable, "-m", "repo_server", "serve"),
-            *("--state", str(self.state / "server"), "--repository", str(self.state / "aptly" / "public")),
+            *("--state", str(self.state / "server"), "--repository", str(self.published)),
             *("--host", "127.0.0.1", "--port", str(self.port), *steering),
         ]
 

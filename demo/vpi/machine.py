@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -48,11 +48,14 @@ class VirtualPi:
         server_port: int,
         boot_files: Mapping[str, bytes] | None = None,
         hardware: Hardware | None = None,
+        *,
+        root_drive: str | None = None,
     ) -> None:
         """Prepare a machine that is switched off.
 
         ``folder`` (made here) holds its disks, sockets and the console's log; ``server_port`` is one of this machine's.
         ``boot_files`` are put on the boot partition, ``/boot/firmware``, as one does with an SD card before first boot.
+        ``root_drive`` is another root disk than an overlay of ``disk``, in the words of QEMU's ``-drive``.
         """
         self._disk = disk
         self._folder = folder
@@ -62,10 +65,12 @@ class VirtualPi:
         folder.mkdir(parents=True, exist_ok=True)
         self.guest = Guest(folder / "agent.sock")
         self.console = folder / "console.log"
-        self._overlay = folder / "overlay.qcow2"
+        overlay = folder / "overlay.qcow2"
+        self._root_drive = root_drive or f"file={overlay},format=qcow2,discard=unmap"
         self._boot_partition = folder / "bootfs.ext4"
-        if not self._overlay.exists():
-            run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", disk.root.resolve(), "-F", "raw", self._overlay])
+        if root_drive is None and not overlay.exists():
+            run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", disk.root.resolve(), "-F", "raw", overlay])
+        if not self._boot_partition.exists():
             self._make_boot_partition(boot_files or {})
 
     @property
@@ -73,13 +78,20 @@ class VirtualPi:
         """QEMU's process id while the machine is on."""
         return self._process.pid if self._process else None
 
-    def boot(self, wait: bool = True) -> None:
-        """Switch on and, with ``wait``, return when the guest answers. Raises ``GuestError`` where it does not."""
+    def boot(self, wait: bool = True, saved: Path | None = None) -> None:
+        """Switch on and, with ``wait``, return when the guest answers. Raises ``GuestError`` where it does not.
+
+        With ``saved``, a file of ``save``, it goes on from there, on a copy of the same disks.
+        """
         for name in ("agent.sock", "monitor.sock"):
             (self._folder / name).unlink(missing_ok=True)
         with (self._folder / "qemu.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                [*self._command(), *(["-incoming", f"exec:cat {saved}"] if saved else [])],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         if wait:
             self.wait_until_up()
@@ -110,6 +122,27 @@ class VirtualPi:
         with contextlib.suppress(ChannelError):
             self._monitor("quit")
         self._end()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stand still, in the middle of whatever it does: nothing is computed, written or sent meanwhile."""
+        assert self._process is not None, "it is switched off"
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
+
+    def save(self, file: Path, timeout: float = 300) -> None:
+        """Write the running machine into a file and switch it off; all that it has written is then on its disks."""
+        with self._monitored() as channel:
+            channel.execute("migrate", uri=f"exec:cat > {file}")
+            deadline = time.monotonic() + timeout
+            while (status := channel.execute("query-migrate").get("status")) != "completed":
+                if status in {"failed", "cancelled"} or time.monotonic() > deadline:
+                    raise ChannelError(f"the machine could not be saved into {file}: {status}")
+                time.sleep(0.2)
+        self.cut_power()
 
     def shut_down(self, timeout: float = 60) -> None:
         """Shut down in order; falls back to cutting the power after ``timeout`` seconds."""
@@ -144,10 +177,15 @@ class VirtualPi:
         )
 
     def _monitor(self, command: str, **arguments: object) -> None:
+        with self._monitored() as channel:
+            channel.execute(command, **arguments)
+
+    @contextlib.contextmanager
+    def _monitored(self) -> Iterator[Channel]:
         with Channel(self._folder / "monitor.sock", timeout=10) as channel:
             channel.read()  # the greeting
             channel.execute("qmp_capabilities")
-            channel.execute(command, **arguments)
+            yield channel
 
     def _end(self) -> None:
         if self._process is None:
@@ -171,7 +209,7 @@ class VirtualPi:
             *("-nodefaults", "-display", "none", "-no-reboot"),
             *("-serial", f"file:{self.console}"),
             *("-kernel", str(self._disk.kernel), "-initrd", str(self._disk.initrd), "-append", kernel_words),
-            *("-drive", f"file={self._overlay},if=virtio,format=qcow2,discard=unmap"),
+            *("-drive", f"if=virtio,{self._root_drive}"),
             *("-drive", f"file={self._boot_partition},if=virtio,format=raw"),
             *("-netdev", f"user,id=net,restrict=on,{to_server}", "-device", "virtio-net-pci,netdev=net"),
             *("-device", "virtio-keyboard-pci", "-device", "virtio-rng-pci"),

@@ -1,0 +1,127 @@
+"""`make powercut N=20`: cut, look, and say where the cuts fell; exit status 1 where a device was not well."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from demo.shell import PROJECT
+from demo.vpi.image import Disk
+from tests.powercut.payloads import PIPER, SAMPLE
+from tests.powercut.report import line, summary
+from tests.powercut.round import Round, see_through
+from tests.powercut.run_up import Aim, run_up
+from tests.powercut.snapshot import prepare
+
+WEIGHTS = {
+    "downloaded": 0.05,
+    "installing": 0.45,
+    "installed": 0.05,
+    "activating": 0.15,
+    "restarting": 0.15,
+    "verifying": 0.15,
+}
+"""How often a cut is aimed at each phase. The short ones are where the order of writes matters most."""
+CUTS_A_RUN = 10
+Lengths = dict[str, dict[str, float]]
+
+
+def main() -> int:
+    """Prepare, measure, cut N times, tell."""
+    arguments = _arguments()
+    folder: Path = arguments.state.resolve()
+    payloads = [payload for payload, share in ((SAMPLE, 1 - arguments.real), (PIPER, arguments.real)) if share > 0]
+    began = time.monotonic()
+    image = prepare(folder / "snapshot", payloads, print)
+    with ProcessPoolExecutor(arguments.jobs) as pool:
+        lengths = _lengths(pool, folder, image, [payload.name for payload in payloads])
+        for name, phases in lengths.items():
+            print(f"{name}, undisturbed: " + ", ".join(f"{phase} {s:.1f} s" for phase, s in phases.items()))
+        drawn = aims(arguments.cuts, arguments.seed, arguments.real)
+        print(line(None), flush=True)
+        rounds = []
+        try:
+            for one in _rounds(pool, arguments.jobs, folder, image, drawn=drawn, lengths=lengths):
+                rounds.append(one)
+                print(line(one), flush=True)
+        except KeyboardInterrupt:
+            print("ended early; what was done:")
+            pool.shutdown(cancel_futures=True)
+    print(summary(rounds, arguments.seed, time.monotonic() - began))
+    return 0 if len(rounds) == arguments.cuts and not any(one.failures for one in rounds) else 1
+
+
+def aims(count: int, seed: int, real_share: float) -> list[Aim]:
+    """The instants of all cuts, drawn from the seed."""
+    chance = random.Random(seed)
+    drawn = []
+    for number in range(1, count + 1):
+        real = int(number * real_share) > int((number - 1) * real_share)
+        (phase,) = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
+        drawn.append(Aim(number, (PIPER if real else SAMPLE).name, phase, chance.random(), seed))
+    return drawn
+
+
+def _lengths(pool: ProcessPoolExecutor, folder: Path, image: Disk, payloads: list[str]) -> Lengths:
+    """How long each phase takes; measured once for a snapshot."""
+    note = folder / "snapshot" / "lengths.json"
+    if note.exists():
+        known: Lengths = json.loads(note.read_text())
+        return known
+    measured = {
+        name: pool.submit(run_up, folder / "snapshot", image, folder / f"measure-{name}", payload=name)
+        for name in payloads
+    }
+    lengths = {name: future.result()[1] for name, future in measured.items()}
+    note.write_text(json.dumps(lengths))
+    return lengths
+
+
+def _rounds(
+    pool: ProcessPoolExecutor, jobs: int, folder: Path, image: Disk, *, drawn: list[Aim], lengths: Lengths
+) -> Iterator[Round]:
+    """All rounds, as they are done. A new run is begun when there is nothing else left to do."""
+    snapshot = folder / "snapshot"
+    groups = _groups(drawn)
+    pending: set[Future[Any]] = set()
+    while groups or pending:
+        while groups and len(pending) < jobs:
+            name, group = groups.pop(0)
+            place = folder / f"run-{group[0].number}"
+            pending.add(pool.submit(run_up, snapshot, image, place, payload=name, aims=group, lengths=lengths[name]))
+        done, pending = wait(pending, return_when=FIRST_COMPLETED)
+        for result in (future.result() for future in done):
+            if isinstance(result, Round):
+                yield result
+            else:
+                pending |= {pool.submit(see_through, snapshot, image, fallen) for fallen in result[0]}
+
+
+def _groups(drawn: list[Aim]) -> list[tuple[str, list[Aim]]]:
+    """The cuts of each run; the payloads take turns, so that an early end leaves some of each."""
+    groups = []
+    for name in dict.fromkeys(aim.payload for aim in drawn):
+        of_it = [aim for aim in drawn if aim.payload == name]
+        groups += [(at, name, of_it[at : at + CUTS_A_RUN]) for at in range(0, len(of_it), CUTS_A_RUN)]
+    return [(name, group) for _, name, group in sorted(groups, key=lambda entry: entry[0])]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--cuts", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=1, help="virtual Pis at the same time")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--real", type=float, default=0.25, help="the share of cuts with the published payload")
+    parser.add_argument("--state", type=Path, default=PROJECT / ".pi-ota" / "powercut")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

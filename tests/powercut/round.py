@@ -1,0 +1,120 @@
+"""After a cut: the device is booted on what its disk has kept, and seen to the outcome of its update."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from demo.observe import NotObservedError, until
+from demo.stack import StackError
+from demo.vpi.channel import ChannelError
+from demo.vpi.guest import GuestError
+from demo.vpi.image import Disk
+from tests.powercut import checks
+from tests.powercut.payloads import PAYLOADS
+from tests.powercut.rig import Rig, rig_in
+from tests.powercut.run_up import Aim, Fallen
+
+ALIVE_SECONDS = 180.0
+REPAIR_SECONDS = 400.0
+OUTCOME_SECONDS = 600.0
+OUTBOX_SECONDS = 120.0
+
+
+@dataclass(slots=True)
+class Round:
+    """What came of one cut; times are in seconds."""
+
+    aim: Aim
+    phase: str
+    status: str
+    held: int
+    lost: int
+    torn: int
+    mended: str = ""
+    running: str = ""
+    """The version that ran after the boot."""
+    outcome: str = ""
+    boot: float = 0.0
+    """Until the assistant answered, from the switching on."""
+    whole: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def see_through(snapshot: Path, image: Disk, fallen: Fallen) -> Round:
+    """Boot the device of a cut and check it; all that goes wrong is in the answer, none of it is raised.
+
+    The cut's folder is removed where all is well.
+    """
+    cut = fallen.cut
+    result = Round(fallen.aim, fallen.phase, fallen.status, cut.held, cut.dropped, cut.torn)
+    began = time.monotonic()
+    try:
+        with rig_in(fallen.folder, snapshot, image, PAYLOADS[fallen.aim.payload]) as rig, _told(rig, result, fallen):
+            _come_back(rig, result)
+            _end_truly(rig, fallen.record, result)
+    except (GuestError, ChannelError, NotObservedError, StackError, OSError) as error:
+        result.failures.append(f"{type(error).__name__}: {' '.join(str(error).split())[:600]}")
+    result.whole = time.monotonic() - began
+    if not result.failures:
+        shutil.rmtree(fallen.folder)
+    return result
+
+
+@contextmanager
+def _told(rig: Rig, result: Round, fallen: Fallen) -> Iterator[None]:
+    """Keep the journals of a round that failed, beside its folder."""
+    ended = False
+    try:
+        yield
+        ended = True
+    finally:
+        if result.failures or not ended:
+            with suppress(GuestError, ChannelError, OSError):
+                journal = rig.pi.guest.run("journalctl --no-pager --output=short-precise -n 3000")
+                fallen.folder.with_suffix(".journal").write_text(journal)
+            with suppress(OSError, KeyError):
+                events = rig.server.events(rig.payload.new)
+                fallen.folder.with_suffix(".events").write_text(json.dumps(events, indent=1))
+
+
+def _come_back(rig: Rig, result: Round) -> None:
+    """Boot without a server: the assistant answers, and the repair is done, with what is on the disk alone."""
+    began = time.monotonic()
+    rig.power_on()
+    result.running = until("an answering assistant", rig.answered_version, ALIVE_SECONDS, rig.device.journal)
+    result.boot = time.monotonic() - began
+    until("the repair's end", lambda: not _repairing(rig), REPAIR_SECONDS)
+    result.mended = checks.mended(rig)
+    checks.guarded("after the boot", result.failures, checks.alive, rig)
+    checks.guarded("after the boot", result.failures, checks.clean, rig)
+    rig.stack.start()
+
+
+def _repairing(rig: Rig) -> bool:
+    """Whether boot repair is at work or still to come."""
+    unit = "pi-hook-recover.service"
+    state = rig.pi.guest.try_run(f"systemctl is-active {unit}").out.strip()
+    return state not in {"inactive", "failed"} or unit in rig.pi.guest.run("systemctl list-jobs --no-legend")
+
+
+def _end_truly(rig: Rig, before: list[dict[str, Any]], result: Round) -> None:
+    """The update ends in one true outcome at the server, and the device is well."""
+    progress = rig.server.wait_for(rig.payload.new, set(checks.FINAL), OUTCOME_SECONDS)
+    result.outcome = progress["status"]
+    until("an empty outbox", lambda: rig.unsent() == 0, OUTBOX_SECONDS)
+    checks.guarded("at the end", result.failures, checks.true_outcome, rig, result.outcome)
+    checks.guarded("at the end", result.failures, checks.alive, rig)
+    checks.guarded("at the end", result.failures, checks.clean, rig)
+    checks.guarded("at the end", result.failures, checks.quiet, rig)
+    result.failures += checks.one_true_story(before, rig.server.events(rig.payload.new))
