@@ -42,6 +42,8 @@ def require_ready(root: Root) -> None:
 
 def install(request: StepRequest, plan: Plan, root: Root) -> None:
     """Install the plan. Raises ``StepError`` unless dpkg has every package of it wholly installed afterwards."""
+    if repair.needed(root):
+        repair.repair(root)  # what could not be mended from the cache may be there now
     ours_only = all(planned.ours for planned in plan.packages)
     run = Run(request.name, request.version, only_our_source=ours_only, packages=plan.names, origins=plan.origins)
     environment = {**apt_config.environment(), "APT_CONFIG": apt_config.write(run, root)}

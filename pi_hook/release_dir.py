@@ -16,6 +16,7 @@ from pi_hook.names import app_package, checked_name, deps_package, exact_pattern
 from pi_hook.ports import ReleaseError, ReleaseTerms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -51,12 +52,17 @@ class ReleaseDir:
 
     def active(self) -> str | None:
         """The version that ``current`` names and that is complete; None where missing, dangling or incomplete."""
+        version = self.named()
+        return version if version is not None and self.complete(version) else None
+
+    def named(self) -> str | None:
+        """The version that ``current`` names, whether it is complete or not; None where it names none."""
         try:
             target = str(self._current.readlink())
         except OSError:
             return None
         version = target.rpartition("/")[2]
-        return version if target == self._target(version) and self.complete(version) else None
+        return version if target == self._target(version) else None
 
     def complete(self, version: str) -> bool:
         """Whether the release directory and its layers are wholly there."""
@@ -135,6 +141,13 @@ class ReleaseDir:
             deps = None
         return layers | ({deps_package(self.name, str(deps))} if deps else set())
 
+    def layers_in_use(self, versions: Iterable[str]) -> set[str]:
+        """The packages of these versions' layers and of those that the installed ``NAME`` depends on."""
+        used = {package for version in versions for package in self._layers_of(version)}
+        # With its own layers the installed NAME depends on those of its app layer.
+        own = layers_in_depends(self._root, self.name, self.name)
+        return used | own | {layer for package in own for layer in layers_in_depends(self._root, self.name, package)}
+
     def remove_others(self, keep: frozenset[str]) -> list[str]:
         """Remove the layers of all other versions, and their cached .debs; returns the package names removed.
 
@@ -143,10 +156,7 @@ class ReleaseDir:
         """
         name = self.name
         kept_versions = keep | ({active} if (active := self.active()) else set())
-        kept = {package for version in kept_versions for package in self._layers_of(version)}
-        # With its own layers the installed NAME depends on those of its app layer.
-        own = layers_in_depends(self._root, name, name)
-        kept |= own | {layer for package in own for layer in layers_in_depends(self._root, name, package)}
+        kept = self.layers_in_use(kept_versions)
         patterns = (f"{name}-{kind}-*" for kind in ("app", "deps", "asset"))
         present = {s.package for s in query(self._root, *patterns) if s.status != "not-installed"}
         others = sorted(package for package in present - kept if is_layer(name, package))

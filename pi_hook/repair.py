@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from pi_hook import apt_config
 from pi_hook.apt_source import HOOK
 from pi_hook.dpkg import PackageState, compare_versions, query
-from pi_hook.names import AGENT_PACKAGES, is_ours
+from pi_hook.names import AGENT_PACKAGES, is_layer, is_ours
 from pi_hook.ports import Step
+from pi_hook.release_dir import ReleaseDir
 from pi_hook.step_files import read_request
 from pi_hook.verify import policy_installed, signature_problem
 
@@ -54,7 +55,8 @@ def _journal_dirty(root: Root) -> bool:
 def repair(root: Root) -> bool:
     """Configure what waits, reinstall what was cut off, complete what lacks a layer. True: dpkg is clean now.
 
-    Each part may fail and the next still help; nothing is fetched, nothing is removed.
+    Each part may fail and the next still help. Nothing is fetched, and nothing is removed but a broken layer that no
+    release uses: its removal was cut off, or its .deb is gone with the release.
     """
     _dpkg(root, "--configure", "--pending", *_FORCE)
     if name := assistant_name(root):
@@ -66,11 +68,24 @@ def repair(root: Root) -> bool:
         if cut_off and needed(root):
             _apt_fix(name, root)
             _dpkg(root, "--configure", "--pending", *_FORCE)
+        if unused := _unused(name, root):
+            _dpkg(root, "--purge", "--force-remove-reinstreq", *unused)
     if needed(root):
         left = ", ".join(f"{s.package} {s.version} ({s.words})" for s in _broken(root))
         _log.error("dpkg is still not clean: %s; run `dpkg --audit` for more", left or "its journal is dirty")
         return False
     return True
+
+
+def _unused(name: str, root: Root) -> list[str]:
+    """Broken layers that neither the release ``current`` names nor the installed ``NAME`` needs."""
+    broken = [state.package for state in _broken(root) if is_layer(name, state.package)]
+    if not broken:
+        return []
+    releases = ReleaseDir(name, root)
+    named = releases.named()
+    used = releases.layers_in_use([named] if named else [])
+    return [package for package in broken if package not in used]
 
 
 def _cached(state: PackageState, name: str, root: Root) -> Path | None:

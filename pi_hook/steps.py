@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from pi_hook.dpkg import PackageState
     from pi_hook.files import Root
 
 _log = logging.getLogger(__name__)
@@ -120,6 +121,10 @@ def install(request: StepRequest, root: Root) -> StepResult:
     if not _whole(request, root):
         plan, fetched = fetch_plan(request, root)
         installing.install(request, plan, root)
+        if not _whole(request, root):
+            # Nothing was left to be installed, and yet something of it is broken.
+            words = "; ".join(f"{state.package} {state.version}: {state.words}" for state in _present(request, root))
+            raise StepError(Problem.DPKG_FAILED, f"dpkg has not all of {request.name} installed: {words}")
     else:
         fetched = 0
     message = f"dpkg has {request.name} {request.version} and its layers wholly installed"
@@ -127,10 +132,14 @@ def install(request: StepRequest, root: Root) -> StepResult:
 
 
 def _whole(request: StepRequest, root: Root) -> bool:
-    states = query(root, request.name, *(f"{request.name}-{kind}-*" for kind in ("app", "deps", "asset")))
-    present = [state for state in states if state.present]
+    present = _present(request, root)
     own = any(state.package == request.name and state.version == request.version for state in present)
     return own and all(state.whole for state in present)
+
+
+def _present(request: StepRequest, root: Root) -> list[PackageState]:
+    states = query(root, request.name, *(f"{request.name}-{kind}-*" for kind in ("app", "deps", "asset")))
+    return [state for state in states if state.present]
 
 
 def _resolve(request: StepRequest, root: Root) -> Transaction:

@@ -9,10 +9,14 @@ import apt_pkg
 
 from pi_hook.apt_errors import StepError
 from pi_hook.apt_session import AptSession, origins, our_file
+from pi_hook.names import is_ours
 from pi_hook.ports import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_REINSTALL = frozenset({apt_pkg.INSTSTATE_REINSTREQ, apt_pkg.INSTSTATE_HOLD_REINSTREQ})
+_HALF_INSTALLED = apt_pkg.CURSTATE_HALF_INSTALLED  # type: ignore[attr-defined]  # python-apt's stub lacks it
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,21 @@ class Transaction:
             )
         self.depcache.set_candidate_ver(package, granted)
         self.depcache.mark_install(package, True, True)
+        self._mark_cut_off(name)
         installed = package.current_ver is not None and package.current_ver.ver_str == version
         self._require(f"{name} {version}", granted, marked=installed or self._changed(package))
 
+    def _mark_cut_off(self, name: str) -> None:
+        """Have what an interruption left half on the disk fetched and installed again."""
+        for package in self._session.cache.packages:
+            version = package.current_ver
+            cut_off = package.inst_state in _REINSTALL or package.current_state == _HALF_INSTALLED
+            if cut_off and version and is_ours(name, package.name) and our_file(version):
+                self.depcache.set_reinstall(package, True)  # type: ignore[attr-defined]  # python-apt's stub lacks it
+
     def _changed(self, package: apt_pkg.Package) -> bool:
-        return self.depcache.marked_install(package) or self.depcache.marked_upgrade(package)
+        marks = (self.depcache.marked_install, self.depcache.marked_upgrade, self.depcache.marked_reinstall)
+        return any(marked(package) for marked in marks)
 
     def _require(self, what: str, granted: apt_pkg.Version, *, marked: bool) -> None:
         # Where it finds no way libapt marks nothing, quietly.

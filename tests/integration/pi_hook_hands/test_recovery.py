@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,6 +97,67 @@ def test_dpkg_killed_while_it_unpacks(ready: AptRoot) -> None:
     assert ready.version(NAME) in {"1.0.0", "1.1.0"}
     result = ready.step(Step.INSTALL, "1.1.0")
     assert result.problem is None, result.message
+
+
+def test_a_half_configured_package_is_configured(ready: AptRoot) -> None:
+    """dpkg was cut off while a maintainer script ran."""
+    ready.run("dpkg", "--install", *debs(ready, NAME, APP, "deps"))
+    mark(ready, NAME, "install ok half-configured")
+    assert NAME in audit(ready)
+    assert ready.recover() == 0
+    assert audit(ready) == ""
+    assert ready.version(NAME) == "1.1.0"
+
+
+@pytest.mark.parametrize("state", ["triggers-pending", "triggers-awaited"])
+def test_triggers_that_wait_are_run(ready: AptRoot, state: str) -> None:
+    ready.run("dpkg", "--install", *debs(ready, NAME, APP, "deps"))
+    more = {"triggers-pending": "Triggers-Pending: /usr/lib/sample", "triggers-awaited": "Triggers-Awaited: dbus"}
+    mark(ready, NAME, f"install ok {state}\n{more[state]}")
+    if state == "triggers-awaited":
+        mark(ready, "dbus", "install ok triggers-pending\nTriggers-Pending: /usr/share/dbus-1/system-services")
+    assert audit(ready) != ""
+    assert ready.recover() == 0
+    assert audit(ready) == ""
+    assert ready.version(NAME) == "1.1.0"
+
+
+def test_a_removal_that_was_cut_off_leaves_dpkg_clean(ready: AptRoot) -> None:
+    """An old layer that was being removed: nothing needs it, so there is no .deb of it to come back to."""
+    ready.run("dpkg", "--install", *debs(ready, NAME, APP, "deps"))
+    old = f"{NAME}-app-1.0.0"
+    for deb in ready.path.glob(f"{ARCHIVES.lstrip('/')}/{old}_*.deb"):
+        deb.unlink()
+    mark(ready, old, "deinstall ok half-installed")
+    assert ready.recover() == 0
+    assert audit(ready) == ""
+
+
+def test_without_a_cache_the_old_release_serves_until_the_network_is_back(ready: AptRoot, server: RepoServer) -> None:
+    ready.run("dpkg", "--unpack", *debs(ready, NAME, APP, "deps"))
+    mark(ready, APP, "install reinstreq half-installed")
+    for deb in (ready.path / ARCHIVES.lstrip("/")).glob("*.deb"):
+        deb.unlink()
+    assert ready.recover() == 1
+    assert (ready.path / f"var/lib/{NAME}/current").readlink().name == "1.0.0"
+    server.status = None
+    result = ready.step(Step.INSTALL, "1.1.0")
+    assert result.problem is None, result.message
+    assert audit(ready) == ""
+    assert ready.version(NAME) == "1.1.0"
+
+
+def test_a_full_disk_is_waited_out(ready: AptRoot) -> None:
+    """dpkg's journal has no room: repair says so and fails, and the next one mends everything."""
+    ready.run("dpkg", "--unpack", *debs(ready, NAME, APP, "deps"))
+    journal = ready.path / "var/lib/dpkg/updates"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(journal)], check=True)
+    (journal / "tmp.i").write_bytes(b"x" * 4096)
+    assert ready.recover() == 1
+    assert (ready.path / f"var/lib/{NAME}/current").readlink().name == "1.0.0"
+    subprocess.run(["umount", str(journal)], check=True)
+    assert ready.recover() == 0
+    assert audit(ready) == ""
 
 
 def test_an_install_step_mends_an_interrupted_one_first(ready: AptRoot) -> None:
