@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from pi_hook.files import Root, remove_durably, write_atomic
 from pi_hook.names import AGENT_PACKAGES, checked_name
 from pi_hook.proxy import parse_proxy
+from pi_hook.settings_keys import split_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,15 +86,12 @@ def _is(path: Path, text: str, mode: int) -> bool:
 
 
 def _checked_server(url: str) -> tuple[str, str]:
+    """The address without a slash at its end, and the host without brackets."""
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        _, host, _ = split_url(url)
     except ValueError as error:
-        raise ValueError(f"server.url {url!r} is not a web address: {error}") from error
-    if parts.scheme not in {"https", "http"} or not host or parts.path.strip("/") or parts.query or parts.username:
-        raise ValueError(f"server.url {url!r} must be https://HOST or https://HOST:PORT, without path or credentials")
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{bracketed}" + (f":{port}" if port else ""), host
+        raise ValueError(f"server.url {url!r} must be {error}") from error
+    return url.rstrip("/").lower(), host.lower()
 
 
 def _source_text(server: str, debian: str, channel: str) -> str:

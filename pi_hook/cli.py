@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
@@ -14,6 +13,7 @@ from pi_hook import __version__
 from pi_hook.errors import EXIT_GATE_FAILED, EXIT_NOT_NOW, EXIT_OK, NoDaemonError, PiHookError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
 _RUN = Path("/run/pi-hook")
@@ -22,8 +22,10 @@ _STATE = Path("/var/lib/pi-hook")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status. Those that differ from 0 and 1 are in ``pi_hook.errors``."""
-    options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.run
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # The daemon goes without the parser, which would stay in its memory: half a megabyte.
+    options = None if given == ["daemon"] else _parser().parse_args(given)
+    command: Callable[[Any], int] = _daemon if options is None else options.run
     try:
         return command(options)
     except PiHookError as error:
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse  # noqa: PLC0415  # see above
+
     parser = argparse.ArgumentParser(prog="pi-hook", description="Updates of the voice assistant, at good moments.")
     parser.add_argument("--version", action="version", version=f"pi-hook {__version__}")
     parser.add_argument("--socket", type=Path, default=_RUN / "control.sock", help=argparse.SUPPRESS)
@@ -73,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _daemon(_options: argparse.Namespace) -> int:
+def _daemon(_options: argparse.Namespace | None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     from pi_hook.assemble import real_daemon  # noqa: PLC0415  # other commands stay quick
 

@@ -7,10 +7,10 @@ connection's end is told to the handler, as it ends the connection's busy period
 from __future__ import annotations
 
 import contextlib
+import grp
 import json
 import logging
 import os
-import shutil
 import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -60,7 +60,7 @@ class ControlServer:
         finally:
             os.umask(before)
         with contextlib.suppress(LookupError, PermissionError):  # no such group in a checkout; root alone then
-            shutil.chown(path, group=GROUP)
+            os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
         path.chmod(_MODE)
         self._listener.listen(MOST_CLIENTS)
         loop.add_reader(self._listener.fileno(), self._accept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,10 @@ class Host:
 def read_host(os_release: Path = Path("/etc/os-release"), model: Path = Path("/proc/device-tree/model")) -> Host:
     """Read them. Raises ``OSError`` where the system has no os-release."""
     return Host(
-        platform.node() or "unnamed", _codename(os_release.read_text(encoding="utf-8")), _architecture(), _model(model)
+        os.uname().nodename or "unnamed",
+        _codename(os_release.read_text(encoding="utf-8")),
+        _architecture(),
+        _model(model),
     )
 
 
@@ -39,7 +42,7 @@ def _architecture() -> str:
         # A 64-bit kernel may run a 32-bit system: dpkg knows, the machine's name does not.
         done = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
-        return _MACHINES.get(platform.machine(), platform.machine())
+        return _MACHINES.get(os.uname().machine, os.uname().machine)
     return done.stdout.strip()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -53,6 +52,8 @@ def load_or_create(path: Path) -> Identity:
     try:
         return load(path)
     except FileNotFoundError:
+        import secrets  # noqa: PLC0415  # once in the life of a device
+
         identity = Identity(
             uuid7(time.time_ns() // 1_000_000, secrets.randbits(74)), secrets.token_urlsafe(_TOKEN_BYTES)
         )

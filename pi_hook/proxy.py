@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote
 
 _USER_INFO = r"[A-Za-z0-9._~!$&'()*+,;=%-]"
 _PROXY = re.compile(
@@ -44,6 +42,9 @@ def parse_proxy(url: str) -> Proxy:
         )
     authorization = None
     if match["user"] is not None:
+        import base64  # noqa: PLC0415  # half a megabyte that devices without credentials do not pay
+        from urllib.parse import unquote  # noqa: PLC0415  # as above
+
         plain = f"{unquote(match['user'])}:{unquote(match['password'] or '')}"
         authorization = "Basic " + base64.b64encode(plain.encode()).decode("ascii")
     return Proxy(match["host"].strip("[]"), int(match["port"]), authorization)

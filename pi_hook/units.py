@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-import uuid
 
 from pi_hook.files import Root
 from pi_hook.ports import Problem, Step, StepRequest, StepResult
@@ -91,7 +90,7 @@ class SystemdSteps:
                 return joined
             _log.warning("%s is at work for another request; waiting for its end", unit_of(step))
             return SystemdStep(step, Ticket("", request), self._root)
-        ticket = Ticket(str(uuid.uuid4()), request)
+        ticket = Ticket(os.urandom(16).hex(), request)
         write_request(self._root, step, ticket)
         return SystemdStep(step, ticket, self._root)
 
