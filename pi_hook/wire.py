@@ -96,8 +96,8 @@ class Heartbeat:
     """Id and status of the update at work."""
 
     def to_json(self) -> dict[str, Any]:
-        """The body."""
-        return {
+        """The body; what is null is left out, as a heartbeat is to stay within a kilobyte."""
+        body = {
             "boot_id": self.boot_id,
             "sent_at": rfc3339(self.sent_at),
             "clock_synchronised": self.clock_synchronised,
@@ -109,6 +109,7 @@ class Heartbeat:
             "gate": self.gate and self.gate.to_json(),
             "update": self.update and {"id": self.update[0], "status": self.update[1]},
         }
+        return _without_null(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,7 @@ class Status:
             "detail": self.detail and self.detail[:MOST_DETAIL],
             "log_tail": self.log_tail and self.log_tail[-MOST_LOG_TAIL:],
         }
-        return {key: value for key, value in body.items() if value is not None}
+        return _without_null(body)
 
     @classmethod
     def from_json(cls, update_id: str, body: object) -> Status:
@@ -278,6 +279,10 @@ def parse_time(value: object, name: str) -> datetime:
 
 def _when(instant: datetime | None) -> str | None:
     return None if instant is None else rfc3339(instant)
+
+
+def _without_null(table: dict[str, Any]) -> dict[str, Any]:
+    return {k: _without_null(v) if isinstance(v, dict) else v for k, v in table.items() if v is not None}
 
 
 def _table(body: object, what: str) -> dict[str, Any]:

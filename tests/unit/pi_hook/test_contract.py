@@ -59,7 +59,7 @@ def test_a_fresh_device_s_heartbeat_is_written_as_agreed() -> None:
         clock_synchronised=False, uptime_seconds=3, timezone="Etc/UTC", installed=None, active=None,
         idle_seconds=None, gate=None, update=None,
     )  # fmt: skip
-    assert without_null(fresh.to_json()) == without_null(body("heartbeat_requests", "fresh device"))
+    assert fresh.to_json() == without_null(body("heartbeat_requests", "fresh device"))
 
 
 def test_statuses_are_written_as_agreed() -> None:
