@@ -72,6 +72,11 @@ e2e: setup ## the tests that boot the virtual Pi
 powercut: setup ## cut the virtual Pi's power N=20 times in the middle of updates, forgetting unflushed writes: SEED=1 REAL=0.25
 	@$(PYTHON) -m tests.powercut --cuts $(N) --seed $(SEED) --real $(REAL) --jobs $(JOBS)
 
+.PHONY: gate-campaign
+gate-campaign: setup ## the gate in every zone on every day of twenty years, and in hundreds of disturbed waits (about 15 min)
+	@PI_OTA_CAMPAIGN=1 $(PYTEST) -n $(JOBS) --timeout 3600 tests/property/test_pi_hook_nights.py \
+	  tests/integration/pi_hook_daemon/test_waiting.py
+
 .PHONY: lint
 lint: setup ## ruff: rules and format
 	@$(PYTHON) -m ruff check .

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from itertools import islice, pairwise
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pi_hook.window import device_offset, first_instant, wall_time, window_of, windows_from
+from tests.support.zones import BEHAVIOURS, WITH_TRANSITIONS, ZONES, transitions
 
-ZONES = sorted(name for name in available_timezones() if not name.startswith(("posix", "right")))
-FIRST, LAST = datetime(2023, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-@cache
-def transitions(name: str, first: datetime = FIRST, last: datetime = LAST) -> tuple[datetime, ...]:
-    """The instants at which a zone's offset changes."""
-    zone, found, step = ZoneInfo(name), [], timedelta(days=3)
-    at = first
-    while at < last:
-        if offset(zone, at) != offset(zone, at + step):
-            low, high = at, at + step
-            while high - low > timedelta(seconds=1):
-                middle = low + (high - low) // timedelta(seconds=2) * timedelta(seconds=1)
-                low, high = (middle, high) if offset(zone, middle) == offset(zone, at) else (low, middle)
-            found.append(high)
-        at += step
-    return tuple(found)
-
-
-def offset(zone: ZoneInfo, at: datetime) -> timedelta | None:
-    return at.astimezone(zone).utcoffset()
 
 
 def scanned(wall: datetime, zone: ZoneInfo, step: timedelta = MINUTE) -> datetime:
@@ -47,17 +25,16 @@ def scanned(wall: datetime, zone: ZoneInfo, step: timedelta = MINUTE) -> datetim
     return at
 
 
-WITH_TRANSITIONS = [name for name in ZONES if transitions(name)]
-DISTINCT = sorted({transitions(name): name for name in WITH_TRANSITIONS}.values())
 WALLS = st.times().map(lambda t: t.replace(second=0, microsecond=0))
 
 
 def test_there_are_zones_to_test() -> None:
     assert len(ZONES) > 400
-    assert len(WITH_TRANSITIONS) > 100
+    assert len(WITH_TRANSITIONS) > 30
+    assert sum(len(BEHAVIOURS[name]) for name in WITH_TRANSITIONS) > 100
 
 
-@pytest.mark.parametrize("name", DISTINCT)
+@pytest.mark.parametrize("name", WITH_TRANSITIONS)
 @settings(max_examples=12, deadline=None)
 @given(data=st.data(), start=WALLS, end=WALLS)
 def test_at_transitions_the_window_is_what_a_scan_finds(name: str, data: st.DataObject, start: time, end: time) -> None:
@@ -77,7 +54,7 @@ def test_at_transitions_the_window_is_what_a_scan_finds(name: str, data: st.Data
 
 @pytest.mark.parametrize(("start", "end"), [(time(2), time(4)), (time(0), time(0, 30)), (time(23, 15), time(0, 45))])
 def test_every_local_day_of_five_years_has_exactly_one_window_in_every_zone(start: time, end: time) -> None:
-    for name in DISTINCT:
+    for name in WITH_TRANSITIONS:
         zone = ZoneInfo(name)
         for around in transitions(name):
             at = around - timedelta(days=3)
