@@ -135,7 +135,9 @@ def gate_said(device: Device, decision: Decision, facts: Facts) -> Transition:
         update = replace(update, first=facts.installed.version is None and facts.active is None)
         kept = frozenset(v for v in (facts.active, device.last_good, update.version) if v is not None)
         effects = (Protect(kept), BeginStep(Step.INSTALL))
-        return _enter(device, update, Phase.INSTALLING, notes=(note(update, "installing"),), effects=effects)
+        # The count of tries stays, as with every step: else what is locked out would be tried twice a minute for ever.
+        entered = replace(update.enter(Phase.INSTALLING), tries=update.tries)
+        return Transition(replace(device, update=entered), (note(update, "installing"),), effects)
     if not facts.holds(update.version):
         words = facts.installed.broken or f"dpkg has {facts.installed.version or 'nothing'} installed by now"
         gone = (note(update, "deferred", reason=Reason.NOT_DOWNLOADED, detail=words),)

@@ -167,6 +167,24 @@ def test_a_button_press_is_activity(pins: Any, clock: FakeClock, pull: str) -> N
     activity.close()
 
 
+def test_several_pins_are_watched_and_bounce_as_set(pins: Any, clock: FakeClock) -> None:
+    settings = ActivitySettings(gpio_pins=(17, 22, 27), gpio_pull="up", gpio_bounce=timedelta(seconds=0.2))
+    sources = configured(settings)
+    activity = log(clock, *sources)
+    assert [source.problem for source in sources] == [None, None, None]
+    for pin in (22, 27, 17):
+        clock.advance(50)
+        assert pins.pin(pin).bounce == 0.2
+        pins.pin(pin).drive_low()
+        assert seconds(activity.idle()) == 0
+        pins.pin(pin).drive_high()
+    activity.close()
+    settled = configured(ActivitySettings(gpio_pins=(17,), gpio_bounce=timedelta(0)))
+    log(clock, *settled)
+    assert pins.pin(17).bounce is None, "0 is no bounce time at all"
+    settled[0].close()
+
+
 def test_a_floating_pin_can_be_used(pins: Any, clock: FakeClock) -> None:
     # The mock pin floats only when driven; gpiozero itself needs to be told what active means.
     source = ButtonSource(27, "none", 0.05)
