@@ -21,8 +21,18 @@ class NotObservedError(RuntimeError):
     """What was waited for did not show in time; the message says what was seen instead."""
 
 
-def until(what: str, look: Callable[[], T | None], seconds: float, seen: Callable[[], object] = lambda: "") -> T:
-    """Call ``look`` until it returns something true, and return that. Raises ``NotObservedError`` after ``seconds``."""
+def until(
+    what: str,
+    look: Callable[[], T | None],
+    seconds: float,
+    seen: Callable[[], object] = lambda: "",
+    *,
+    pause: float = POLL_SECONDS,
+) -> T:
+    """Call ``look`` until it returns something true, and return that. Raises ``NotObservedError`` after ``seconds``.
+
+    ``pause`` is in seconds, between two looks.
+    """
     deadline = time.monotonic() + seconds
     while True:
         found = look()
@@ -30,7 +40,7 @@ def until(what: str, look: Callable[[], T | None], seconds: float, seen: Callabl
             return found
         if time.monotonic() > deadline:
             raise NotObservedError(f"not seen within {seconds:.0f} s: {what}; seen instead: {seen() or 'nothing'}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
 
 
 @dataclass(frozen=True, slots=True)

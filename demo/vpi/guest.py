@@ -11,7 +11,8 @@ from pathlib import Path
 from demo.vpi.channel import Channel, ChannelError
 
 ANSWER_SECONDS = 20.0
-POLL_SECONDS = 0.05
+FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.05, 1.0
+"""Each question costs the emulated processor time that the command needs: the longer it takes, the fewer are asked."""
 
 
 class GuestError(RuntimeError):
@@ -60,6 +61,7 @@ class Guest:
                     arg=["-c", command],
                     **{"capture-output": True, "input-data": base64.b64encode(stdin).decode()},
                 )
+                pause = FIRST_POLL_SECONDS
                 while True:
                     state = channel.execute("guest-exec-status", pid=started["pid"])
                     if state["exited"]:
@@ -70,7 +72,8 @@ class Guest:
                         )
                     if time.monotonic() > deadline:
                         raise GuestError(f"not done after {timeout:.0f} s in the virtual Pi: {command}")
-                    time.sleep(POLL_SECONDS)
+                    time.sleep(pause)
+                    pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
         except (ChannelError, ValueError) as error:
             raise GuestError(f"the virtual Pi does not answer: {error} (command: {command})") from error
 

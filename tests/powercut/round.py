@@ -18,13 +18,15 @@ from demo.vpi.guest import GuestError
 from demo.vpi.image import Disk
 from tests.powercut import checks
 from tests.powercut.payloads import PAYLOADS
-from tests.powercut.rig import Rig, rig_in
+from tests.powercut.rig import Rig, copy_device, copy_server, rig_in
 from tests.powercut.run_up import Aim, Fallen
 
 ALIVE_SECONDS = 180.0
 REPAIR_SECONDS = 400.0
 OUTCOME_SECONDS = 600.0
 OUTBOX_SECONDS = 120.0
+_PAUSE_SECONDS = 2.0
+"""Between two questions to the guest, each of which keeps its emulated processor from its own work for a while."""
 
 
 @dataclass(slots=True)
@@ -52,20 +54,25 @@ class Round:
 
 
 def see_through(snapshot: Path, image: Disk, fallen: Fallen) -> Round:
-    """Boot the device of a cut and check it; all that goes wrong is in the answer, none of it is raised.
+    """Boot a copy of the device of a cut and check it; all that goes wrong is in the answer, none of it is raised.
 
     The cut's folder is removed where all is well.
     """
+    folder = fallen.folder.with_name(f"boot-{fallen.aim.number}")
     cut = fallen.cut
     result = Round(fallen.aim, fallen.phase, fallen.status, cut.held, cut.dropped, cut.torn)
     began = time.monotonic()
     try:
-        with rig_in(fallen.folder, snapshot, image, PAYLOADS[fallen.aim.payload]) as rig, _told(rig, result, fallen):
+        shutil.rmtree(folder, ignore_errors=True)
+        copy_device(fallen.folder, folder)
+        copy_server(fallen.folder / "stack", folder / "stack")
+        with rig_in(folder, snapshot, image, PAYLOADS[fallen.aim.payload]) as rig, _told(rig, result, fallen):
             _come_back(rig, result)
             _end_truly(rig, fallen.record, result)
     except (GuestError, ChannelError, NotObservedError, StackError, OSError) as error:
         result.failures.append(f"{type(error).__name__}: {' '.join(str(error).split())[:600]}")
     result.whole = time.monotonic() - began
+    shutil.rmtree(folder, ignore_errors=True)
     if not result.failures:
         shutil.rmtree(fallen.folder)
     return result
@@ -92,9 +99,11 @@ def _come_back(rig: Rig, result: Round) -> None:
     """Boot without a server: the assistant answers, and the repair is done, with what is on the disk alone."""
     began = time.monotonic()
     rig.power_on()
-    result.running = until("an answering assistant", rig.answered_version, ALIVE_SECONDS, rig.device.journal)
+    result.running = until(
+        "an answering assistant", rig.answered_version, ALIVE_SECONDS, rig.device.journal, pause=_PAUSE_SECONDS
+    )
     result.boot = time.monotonic() - began
-    until("the repair's end", lambda: not _repairing(rig), REPAIR_SECONDS)
+    until("the repair's end", lambda: not _repairing(rig), REPAIR_SECONDS, pause=_PAUSE_SECONDS)
     result.mended = checks.mended(rig)
     checks.guarded("after the boot", result.failures, checks.alive, rig)
     checks.guarded("after the boot", result.failures, checks.clean, rig)
@@ -112,7 +121,7 @@ def _end_truly(rig: Rig, before: list[dict[str, Any]], result: Round) -> None:
     """The update ends in one true outcome at the server, and the device is well."""
     progress = rig.server.wait_for(rig.payload.new, set(checks.FINAL), OUTCOME_SECONDS)
     result.outcome = progress["status"]
-    until("an empty outbox", lambda: rig.unsent() == 0, OUTBOX_SECONDS)
+    until("an empty outbox", lambda: rig.unsent() == 0, OUTBOX_SECONDS, pause=_PAUSE_SECONDS)
     checks.guarded("at the end", result.failures, checks.true_outcome, rig, result.outcome)
     checks.guarded("at the end", result.failures, checks.alive, rig)
     checks.guarded("at the end", result.failures, checks.clean, rig)

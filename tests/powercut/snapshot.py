@@ -17,7 +17,7 @@ from tests.powercut.payloads import Payload
 from tests.powercut.rig import Rig
 
 SOAK_SECONDS = 4
-_SOURCES = ("pi_hook", "debian", "pkgbuild", "examples", "demo/vpi", "demo/agent.py")
+_SOURCES = ("pi_hook", "debian", "pkgbuild", "examples", "demo/agent.py", "demo/vpi/recipe.json")
 """What is on the device. The server is started anew for each round, from this checkout."""
 
 
