@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 from demo.vpi.guest import GuestError
@@ -115,12 +117,19 @@ def mended(rig: Rig) -> str:
     return "+".join(found)
 
 
-def guarded(what: str, wrong: list[str], check: Any, *arguments: Any) -> None:
-    """Add what a check finds; a guest that does not answer is a finding too."""
-    try:
-        found = check(*arguments)
-    except GuestError as error:
-        found = [str(error)]
+def guarded(what: str, wrong: list[str], check: Callable[..., list[str]], *arguments: Any) -> None:
+    """Add what a check finds; a guest that does not answer is a finding too.
+
+    The device goes on with its update meanwhile; a check that a restart fell into is done again: what is wrong stays.
+    """
+    for pause in (5, 20, 0):
+        try:
+            found = check(*arguments)
+        except GuestError as error:
+            found = [str(error)]
+        if not found:
+            return
+        time.sleep(pause)
     wrong += [f"{what}: {sentence}" for sentence in found]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from demo.vpi.guest import GuestError
 from tests.powercut.__main__ import WEIGHTS, aims
-from tests.powercut.checks import one_true_story
+from tests.powercut.checks import guarded, one_true_story
 from tests.powercut.losing_disk import Cut
 from tests.powercut.phases import PHASES, Phases
 from tests.powercut.report import line, summary
@@ -83,3 +85,26 @@ def test_the_tables_tell_where_cuts_fell_and_what_failed() -> None:
     assert [words.split()[:5] for words in told.splitlines() if words.startswith("installing")] == [
         ["installing", "1", "10", "5", "2"]
     ]
+
+
+@pytest.mark.parametrize(("answers", "wrong"), [([["ill"], []], []), ([["ill"]] * 3, ["at the end: ill"])])
+def test_only_what_stays_wrong_counts(
+    answers: list[list[str]], wrong: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    left = iter(answers)
+    found: list[str] = []
+    guarded("at the end", found, lambda: next(left))
+    assert found == wrong
+    assert len(waits) == sum(bool(answer) for answer in answers)
+
+
+def test_a_guest_that_does_not_answer_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check() -> list[str]:
+        raise GuestError("it is silent")
+
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    found: list[str] = []
+    guarded("after the boot", found, check)
+    assert found == ["after the boot: it is silent"]
