@@ -30,9 +30,13 @@ def first_boot_settings(
     idle_required_seconds: int,
     soak_seconds: int,
     quiet_seconds: int = 5,
-    timezone: str = "Europe/Berlin",
+    timezone: str | None = "Europe/Berlin",
 ) -> dict[str, bytes]:
-    """What goes onto the boot partition of a virtual Pi: `pi-hook.toml` with waits that a person can sit through."""
+    """What goes onto the boot partition of a virtual Pi: `pi-hook.toml` with waits that a person can sit through.
+
+    Without ``timezone`` the agent goes by the zone of the system.
+    """
+    zone = f'timezone = "{timezone}"\n' if timezone is not None else ""
     text = f"""\
 [server]
 url = "{SERVER_URL}"
@@ -42,8 +46,7 @@ plain_http_hosts = ["{SERVER_ADDRESS}"]
 token = "{stack.secret("enrollment_token")}"
 
 [device]
-timezone = "{timezone}"
-heartbeat_seconds = {HEARTBEAT_SECONDS}
+{zone}heartbeat_seconds = {HEARTBEAT_SECONDS}
 
 [assistant]
 name = "{assistant}"

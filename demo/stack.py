@@ -78,8 +78,7 @@ class Stack:
         if self._repository is None:
             self._initialise()
             self._spawn("aptly", [sys.executable, "-m", "pkgbuild", "aptly"])
-        self._spawn("server", self._server_command())
-        self._wait_for("server", self._server_answers)
+        self.start_server()
         if self._repository is None:
             self._wait_for("aptly", self._aptly_answers)
 
@@ -90,19 +89,20 @@ class Stack:
 
     def stop(self) -> None:
         """End both services and the agents of their keys, each by its own pid, and wait for them."""
-        for process in reversed(self._processes.values()):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for process in self._processes.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._processes.clear()
+        for name in reversed(tuple(self._processes)):
+            self._end(name)
         for home in (path for path in (self.state / "keys").glob("*") if path.is_dir()):
             with contextlib.suppress(CommandError):
                 run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"])
+
+    def start_server(self) -> None:
+        """Start the server alone, on its port, and return when it answers. Raises ``StackError``."""
+        self._spawn("server", self._server_command())
+        self._wait_for("server", self._server_answers)
+
+    def stop_server(self) -> None:
+        """End the server alone: for devices it is as if it had gone away."""
+        self._end("server")
 
     @property
     def pids(self) -> Mapping[str, int]:
@@ -136,6 +136,14 @@ class Stack:
     def get(self, path: str) -> Answer:
         """GET a path of the server with the admin key."""
         return self.request("GET", path, headers={"X-API-Key": self.secret("admin_key")})
+
+    def operate(self, method: str, path: str, body: object | None = None) -> Answer:
+        """Any other request with the admin key and a JSON body. Raises ``StackError`` where the server refuses it."""
+        headers = {"X-API-Key": self.secret("admin_key"), "Content-Type": "application/json"}
+        answer = self.request(method, path, None if body is None else json.dumps(body).encode(), headers)
+        if answer.status >= 400:
+            raise StackError(f"{method} {path}: {answer.status} {answer.body!r}")
+        return answer
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -192,6 +200,18 @@ class Stack:
                 start_new_session=True,
             )
         self._processes[name] = process
+
+    def _end(self, name: str) -> None:
+        process = self._processes.pop(name, None)
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     def _wait_for(self, name: str, answers: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS

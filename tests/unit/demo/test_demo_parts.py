@@ -62,7 +62,7 @@ def test_the_crashing_copy_differs_in_its_switch_only(tmp_path: Path) -> None:
 def test_a_payload_without_the_switch_is_refused(tmp_path: Path) -> None:
     (tmp_path / "payload").mkdir()
     (tmp_path / "payload" / "release.toml").write_text('name = "x"\n')
-    with pytest.raises(ValueError, match="does not set SAMPLE_ASSISTANT_CRASH"):
+    with pytest.raises(ValueError, match=r"does not hold .SAMPLE_ASSISTANT_CRASH"):
         crashing_copy(tmp_path / "payload", tmp_path / "copy")
 
 
