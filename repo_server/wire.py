@@ -1,7 +1,7 @@
 """What the server accepts: every body as a type that validates it and of which OpenAPI is generated.
 
-Strict: no coercion, unknown fields refused, every text and list bounded. Times are RFC 3339 with a zone, time zones are
-names of the IANA database. The shapes are those of docs/INTERFACES.md.
+Strict: no coercion, unknown fields refused, every text and list bounded. Times are RFC 3339 with a zone; a time zone
+that an operator sets is one of the IANA database. The shapes are those of docs/INTERFACES.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ VERSION = r"^[0-9][A-Za-z0-9.+~-]*$"
 CHANNEL = r"^[a-z0-9][a-z0-9.+-]*$"
 UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 UUID7 = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 LINE = r"^[^\x00-\x1f\x7f\u0085\u2028\u2029]*$"
 DEVICE_STATUSES = Literal[
     "refreshed", "downloading", "downloaded", "deferred", "installing", "activating", "restarting", "verifying",
@@ -49,6 +50,8 @@ def _instant(value: object) -> datetime:
 
 Instant = Annotated[datetime, PlainValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone)]
+ReportedZone = Annotated[str, StringConstraints(pattern=ZONE, max_length=64)]
+"""A device goes by its own zone data, which may be newer than ours: it is not turned away for a zone unknown here."""
 PackageName = Annotated[str, StringConstraints(pattern=NAME, max_length=200)]
 Version = Annotated[str, StringConstraints(pattern=VERSION, max_length=128)]
 Channel = Annotated[str, StringConstraints(pattern=CHANNEL, max_length=64)]
@@ -71,7 +74,7 @@ class Registration(Body):
     id: Annotated[str, StringConstraints(pattern=UUID7)]
     token_sha256: Sha256
     hostname: Line
-    timezone: Zone
+    timezone: ReportedZone
     assistant: PackageName
     channel: Channel | None = None
     agent_version: Version
@@ -111,7 +114,7 @@ class Heartbeat(Body):
     clock_synchronised: bool
     uptime_seconds: Count
     agent_version: Version
-    timezone: Zone
+    timezone: ReportedZone
     assistant: AssistantReport
     idle_seconds: Count | None = None
     gate: GateReport | None = None
