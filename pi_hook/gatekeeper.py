@@ -58,7 +58,10 @@ class Gatekeeper:
         if update is None:
             held = memory.device.held or (memory.device.withheld is not None and self._withheld_by_hold())
             return Decision(Decided.DEFER, Reason.HELD_BY_ADMIN if held else Reason.WITHHELD)
-        problems = facts.problems | ({update.blocked} if update.blocked else frozenset())
+        downloaded = _downloaded(update)
+        # While a step is tried again, what the last try met is still why there is nothing to install.
+        blocked = update.blocked or (None if downloaded else update.deferred_reason)
+        problems = facts.problems | ({blocked} if blocked else frozenset())
         first = update.first or (facts.installed.version is None and facts.active is None)
         return self._ask(
             urgency=update.urgency,
@@ -67,7 +70,8 @@ class Gatekeeper:
             first=first,
             held=memory.device.held or facts.installed.held or self._withheld_by_hold(),
             withheld=memory.device.withheld is not None or memory.stopped is not None,
-            downloaded=_downloaded(update),
+            # Where a cause is known it is the reason, and the same word as in the status that was reported.
+            downloaded=downloaded or blocked not in {None, Reason.NOT_DOWNLOADED},
             problems=problems,
         )
 

@@ -179,7 +179,9 @@ def _next_step(device: Device, update: Update, facts: Facts) -> Transition:
         return Transition(device)
     if Reason.METERED in facts.problems:
         return _wait(device, update, Reason.METERED, None)
-    return _work(device, update, Phase.DOWNLOADING, notes=(note(update, "downloading"),))
+    # One that was deferred stays so until a try has shown progress: else it would be "downloading" for ever.
+    notes = (note(update, "downloading"),) if update.deferred_reason is None else ()
+    return _work(device, update, Phase.DOWNLOADING, notes=notes)
 
 
 def resumed(device: Device, facts: Facts, now: datetime) -> Transition:

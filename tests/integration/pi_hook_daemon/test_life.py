@@ -180,6 +180,20 @@ def test_problems_of_steps_are_waited_out(settled: Device) -> None:
     assert reasons == ["NOT_DOWNLOADED", "NOT_DOWNLOADED", "DISK_FULL", "APT_LOCKED"]
 
 
+def test_what_keeps_packages_from_coming_is_one_word_everywhere(settled: Device) -> None:
+    """In the status once, however often it is tried again; in every heartbeat; in `pi-hook status`."""
+    settled.run_for(3600)
+    settled.world.published["1.1.0"].problems = {Step.DOWNLOAD: [Problem.DEPENDENCY_BLOCKED] * 8}
+    settled.server.offer("1.1.0", "scheduled")
+    settled.until(settled.told("deferred", "1.1.0"))
+    assert settled.status()["gate"]["reason"] == "DEPENDENCY_BLOCKED"
+    before = len(settled.server.heartbeats)
+    settled.until(settled.told("downloaded", "1.1.0"))
+    told = {beat.gate.reason for beat in settled.server.heartbeats[before + 1 : -1] if beat.gate}
+    assert told == {"DEPENDENCY_BLOCKED"}
+    assert settled.server.words("1.1.0")[:4] == ["refreshed", "downloading", "deferred", "downloaded"]
+
+
 def test_a_forged_urgency_ends_the_update(settled: Device) -> None:
     settled.world.published["1.1.0"].problems = {Step.REFRESH: [Problem.URGENCY_MISMATCH]}
     settled.server.offer("1.1.0", "urgent")
