@@ -160,8 +160,9 @@ class Repo:
         postinst: str = "",
         size: int = 0,
         fields: str = "",
+        conffile: str | None = None,
     ) -> None:
-        """Build one release: NAME, its app layer, and its deps layer where that is new."""
+        """Build one release: NAME (with ``/etc/NAME.conf`` where given), its app layer, a deps layer that is new."""
         work = self.folder / "work"
         work.mkdir(parents=True, exist_ok=True)
         deps_package, app_package = f"{NAME}-deps-{deps}", f"{NAME}-app-{mapped(version)}"
@@ -186,7 +187,11 @@ class Repo:
         link_it = f"mkdir -p /var/lib/{NAME}; ln -sfn {target} {link}"
         first = f"#!/bin/sh\nset -e\n{postinst}\n[ -e {link} ] || {{ {link_it}; }}\n"
         unit = {f"/usr/lib/systemd/system/{NAME}.service": f"[Service]\nExecStart={link}/run\n"}
-        self.add(build_deb(work, NAME, version, unit, control=control, scripts={"postinst": first}), sign=sign)
+        scripts = {"postinst": first}
+        if conffile is not None:
+            unit[f"/etc/{NAME}.conf"] = conffile
+            scripts["conffiles"] = f"/etc/{NAME}.conf\n"
+        self.add(build_deb(work, NAME, version, unit, control=control, scripts=scripts), sign=sign)
 
     def publish(self, *, key: str | None = None, date: float | None = None) -> None:
         """Write ``Packages`` and ``InRelease`` of channel stable."""

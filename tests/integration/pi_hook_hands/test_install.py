@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -243,6 +244,60 @@ def test_a_locked_dpkg_is_said(installed: AptRoot, repo: Repo) -> None:
         result = installed.step(Step.INSTALL, "1.1.0")
     assert result.problem is Problem.APT_LOCKED, result.message
     assert installed.version(NAME) == "1.0.0"
+
+
+def test_a_lock_that_is_given_back_is_no_obstacle_at_the_next_try(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0")
+    offer(installed, repo, "1.1.0")
+    for lock in ("dpkg/lock-frontend", "dpkg/lock"):
+        began = time.monotonic()
+        with (installed.path / "var/lib" / lock).open("r+") as held:
+            fcntl.lockf(held, fcntl.LOCK_EX)
+            assert installed.step(Step.INSTALL, "1.1.0").problem is Problem.APT_LOCKED
+        assert time.monotonic() - began < 60, "the step does not wait itself: the daemon asks again later"
+    assert installed.step(Step.INSTALL, "1.1.0").problem is None
+
+
+def test_a_changed_conffile_is_kept_and_nobody_is_asked(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0", conffile="voice = one\n")
+    offer(installed, repo, "1.1.0")
+    assert installed.step(Step.INSTALL, "1.1.0").problem is None
+    conffile = installed.path / f"etc/{NAME}.conf"
+    conffile.write_text("voice = mine\n")
+    repo.release("1.2.0", conffile="voice = two\n")
+    offer(installed, repo, "1.2.0")
+    result = installed.step(Step.INSTALL, "1.2.0")
+    assert result.problem is None, result.message
+    assert installed.version(NAME) == "1.2.0"
+    assert conffile.read_text() == "voice = mine\n"
+    assert conffile.with_name(f"{NAME}.conf.dpkg-dist").read_text() == "voice = two\n"
+
+
+def test_a_conffile_that_was_deleted_stays_deleted_and_nobody_is_asked(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0", conffile="voice = one\n")
+    offer(installed, repo, "1.1.0")
+    assert installed.step(Step.INSTALL, "1.1.0").problem is None
+    (installed.path / f"etc/{NAME}.conf").unlink()
+    repo.release("1.2.0", conffile="voice = two\n")
+    offer(installed, repo, "1.2.0")
+    assert installed.step(Step.INSTALL, "1.2.0").problem is None
+    assert not (installed.path / f"etc/{NAME}.conf").exists()
+
+
+def test_a_system_that_became_read_only_is_said_and_nothing_is_lost(installed: AptRoot, repo: Repo) -> None:
+    repo.release("1.1.0")
+    offer(installed, repo, "1.1.0")
+    assert installed.step(Step.DOWNLOAD, "1.1.0").problem is None
+    usr = str(installed.path / "usr")
+    subprocess.run(["mount", "--bind", usr, usr], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", usr], check=True)
+    try:
+        result = installed.step(Step.INSTALL, "1.1.0")
+    finally:
+        subprocess.run(["umount", usr], check=True)
+    assert result.problem is Problem.READ_ONLY_ROOT, result.message
+    assert installed.step(Step.INSTALL, "1.1.0").problem is None, "once it can be written again"
+    assert installed.run("dpkg", "--audit").stdout == ""
 
 
 def test_a_failing_maintainer_script_is_dpkg_failed_with_its_words(installed: AptRoot, repo: Repo) -> None:
