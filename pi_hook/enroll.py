@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_hook import __version__
-from pi_hook.config import SETTINGS_FILE, SETTINGS_FOLDER, merge, read_fragment
-from pi_hook.errors import PiHookError
+from pi_hook.config import SETTINGS_FILE, SETTINGS_FOLDER, load, merge, read_fragment
+from pi_hook.errors import PiHookError, RefusedError, ServerError
 from pi_hook.files import remove_durably, write_atomic
 from pi_hook.wire import Registration
 
@@ -116,20 +116,59 @@ def _parses_to(text: str, before: dict[str, dict[str, object]]) -> bool:
     return {"enrollment": {}, **after} == wanted
 
 
+_ADVICE = {
+    401: "the server does not know this enrollment token, or it is used up: make a new one with "
+    "`repo-server enroll-token create` and put it under [enrollment]",
+    403: "the server does not let this token enroll devices: put one of `repo-server enroll-token create` under "
+    "[enrollment]",
+    404: "server.url does not lead to a pi-ota server",
+    409: "this device's id is registered with another token: an operator has to decommission it there, and "
+    "`rm /var/lib/pi-hook/identity.json` gives this device a new one",
+    410: "this device was decommissioned: `rm /var/lib/pi-hook/identity.json` gives it a new id, with which it enrolls",
+    422: "the server does not accept what this device says of itself; the field is named",
+}
+
+
 def enroll_now(state_folder: Path) -> str:
-    """What ``pi-hook enroll`` does; the sentence to show. Raises ``PiHookError``."""
+    """What ``pi-hook enroll`` does; the sentence to show. Raises ``PiHookError``, each with what to do next."""
     # Here, because the daemon does not come this way.
-    from pi_hook.assemble import real_server  # noqa: PLC0415
-    from pi_hook.config import load  # noqa: PLC0415
-    from pi_hook.hostinfo import read_host  # noqa: PLC0415
     from pi_hook.identity import load_or_create  # noqa: PLC0415
+    from pi_hook.state import read_memory  # noqa: PLC0415
+
+    try:
+        consume_boot_file()
+        settings = load()
+        identity = load_or_create(state_folder / "identity.json")
+        memory = read_memory(state_folder / "state.json")
+    except OSError as error:
+        raise EnrollError(
+            f"{error.filename or state_folder}: {error.strerror}; enrolling is for root: use sudo"
+        ) from error
+    if memory is not None and memory.registered and settings.enrollment_token is None:
+        if memory.stopped is not None:
+            raise EnrollError(f"this device ({identity.device_id}) is registered, but refused: {memory.stopped}")
+        return f"registered already as {identity.device_id}; `pi-hook status` tells how it stands"
+    return _enroll(settings, identity)
+
+
+def _enroll(settings: Settings, identity: Identity) -> str:
+    from pi_hook.assemble import real_server  # noqa: PLC0415  # the daemon does not come this way
+    from pi_hook.hostinfo import read_host  # noqa: PLC0415
     from pi_hook.zone import device_zone  # noqa: PLC0415
 
-    consume_boot_file()
-    settings = load()
-    identity = load_or_create(state_folder / "identity.json")
-    answer = register(real_server(settings), settings, identity, read_host(), device_zone(settings.timezone).name)
+    zone = device_zone(settings.timezone).name
+    try:
+        answer = register(real_server(settings), settings, identity, read_host(), zone)
+    except RefusedError as error:
+        advice = _ADVICE.get(error.status or 0)
+        raise EnrollError(f"{error}; {advice}" if advice else str(error)) from error
+    except ServerError as error:
+        raise EnrollError(
+            f"{error}; check server.url and the network, or wait: the daemon goes on trying by itself"
+        ) from error
     # The token stays for the daemon, which registers in the same words, writes the apt source, and then deletes it.
+    approval = "" if answer.state == "active" else "; an operator has to approve it before it is offered anything"
     return (
         f"registered as {answer.id} ({answer.state}) on channel {answer.channel}; `systemctl restart pi-hook` goes on"
+        f"{approval}"
     )

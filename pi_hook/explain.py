@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|min|h|d)")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -71,12 +72,20 @@ def explain(options: argparse.Namespace, config: Path | None) -> dict[str, Any]:
         idle=None if options.idle in {None, "unknown"} else parse_duration(options.idle),
         urgency=Urgency(options.urgency),
         waiting=parse_duration(options.waiting),
-        device_id=options.device_id.lower() if options.device_id else None,
+        device_id=_device_id(options.device_id),
         held=options.held,
         withheld=options.withheld,
         busy=options.busy,
     )
     return gate_status(decide(situation, rules))
+
+
+def _device_id(text: str | None) -> str | None:
+    if text is None:
+        return None
+    if not _UUID.fullmatch(text.lower()):
+        raise QuestionError(f"--device-id {text!r} is not a UUID; the server's list of devices tells it")
+    return text.lower()
 
 
 def _instant(text: str | None) -> datetime:
