@@ -41,7 +41,8 @@ class Finding:
 
     def line(self) -> str:
         """For people."""
-        return f"{self.level:<5} {self.check:<11} {self.words}" + (f"; to mend: {self.mend}" if self.mend else "")
+        words = " ".join(self.words.split())
+        return f"{self.level:<5} {self.check:<11} {words}" + (f"; to mend: {self.mend}" if self.mend else "")
 
 
 def examine(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -121,7 +122,7 @@ def units(assistant: str) -> Iterator[Finding]:
 
 def _systemctl(question: str, unit: str) -> str:
     done = subprocess.run(["systemctl", question, unit], capture_output=True, text=True, check=False, timeout=_SECONDS)
-    return done.stdout.strip() or done.stderr.strip() or "unknown"
+    return " ".join((done.stdout or done.stderr).split()) or "unknown"
 
 
 def keys(root: Root, now: datetime) -> Iterator[Finding]:
@@ -148,13 +149,18 @@ def keys(root: Root, now: datetime) -> Iterator[Finding]:
 
 def _expiry(check: str, keyring: Path, now: datetime, *, grave: bool) -> Iterator[Finding]:
     try:
-        done = subprocess.run(
-            ["gpg", "--homedir", "/nonexistent", "--no-options", "--with-colons", "--show-keys", str(keyring)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_SECONDS,
-        )
+        with tempfile.TemporaryDirectory() as home:  # it makes files of its own, which nobody wants in root's
+            command = [
+                "gpg",
+                "--homedir",
+                home,
+                "--no-options",
+                "--batch",
+                "--with-colons",
+                "--show-keys",
+                str(keyring),
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
     except FileNotFoundError:
         yield Finding(check, Level.WARN, "its expiry cannot be looked at: gpg is not installed", "apt install gpg")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -108,6 +109,24 @@ def test_manual_and_completion_are_in_the_package(agent_deb: Path) -> None:
     ).stdout
     for path in ("man/man8/pi-hook.8.gz", "man/man5/pi-hook.toml.5.gz", "bash-completion/completions/pi-hook"):
         assert f"./usr/share/{path}\n" in listed
+
+
+def test_the_doctor_looks_at_a_real_system(device: apt_root.AptRoot, repo: Repo) -> None:
+    settings = device.path / "etc/pi-hook/pi-hook.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(f'[server]\nurl = "http://127.0.0.1:9"\n[assistant]\nname = "{NAME}"\n')
+    done = device.run("pi-hook", "doctor", "--json", check=False)
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    found = {check["check"]: check for check in answer["checks"]}
+    assert found["keyring"]["level"] == found["builder key"]["level"] == "ok", "read with the system's own gpg"
+    assert found["settings"]["level"] == found["disk"]["level"] == found["dpkg"]["level"] == "ok"
+    assert found["daemon"]["level"] == "fail"
+    assert "systemctl start pi-hook" in found["daemon"]["mend"]
+    assert "127.0.0.1:9 cannot be asked" in found["server"]["words"]
+    assert found["enrolled"]["level"] == "fail"
+    words = device.run("pi-hook", "doctor", check=False).stdout
+    assert len(words.splitlines()) == len(answer["checks"]) + 1
 
 
 @pytest.mark.skipif(shutil.which("lintian") is None, reason="lintian is not installed")

@@ -32,6 +32,15 @@ def test_secrets_do_not_leave_the_device(line: str) -> None:
     assert "SECRET" not in redact(line, ["SECRETSECRET"] if line.startswith("plain") else [])
 
 
+TOKENS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", min_size=20, max_size=43)
+
+
+@given(before=st.text(max_size=60), token=TOKENS, after=st.text(max_size=60), colour=st.booleans())
+def test_the_device_s_own_token_leaves_it_in_no_line(before: str, token: str, after: str, *, colour: bool) -> None:
+    written = f"{token[:9]}\x1b[1m{token[9:]}" if colour else token
+    assert token not in redact(f"{before}{written}{after}", [token])
+
+
 @pytest.mark.parametrize(
     "line",
     [
