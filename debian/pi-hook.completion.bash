@@ -27,7 +27,7 @@ _pi_hook() {
                 --json --help"
             ;;
         activity) words="used busy free --seconds --why --help" ;;
-        worker) words="refresh download install recover --help" ;;
+        worker) words="refresh download install lists system recover --help" ;;
         hold | release | gate | enroll | daemon) words="--help" ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))

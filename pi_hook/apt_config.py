@@ -9,21 +9,33 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pi_hook.apt_source import NETWORK, ORIGIN, SOURCE, hook_text
 from pi_hook.files import Root, write_atomic
-from pi_hook.names import exact_pattern
+from pi_hook.names import AGENT_PACKAGES, exact_pattern
 from pi_hook.verify import STRICT_VARIABLE
+
+if TYPE_CHECKING:
+    from pi_hook.system_origins import Origin
 
 FOLDER = "/var/lib/pi-hook/apt"
 CONFIG = f"{FOLDER}/apt.conf"
 PREFERENCES = f"{FOLDER}/preferences"
 ARCHIVES = "/var/lib/pi-hook/archives"
+SYSTEM_ARCHIVES = "/var/cache/apt/archives"
+"""Debian's own: the system's packages stay there until they are installed, and boot repair finds them there."""
 GRANTED_PRIORITY = 990
 """Above every ordinary priority, so that a newer, ungranted version is not taken; below 1000, so never down."""
 
 # What an administrator may have set for the network holds for our runs too.
 _CARRIED = ("Acquire::http", "Acquire::https", "Acquire::Retries", "Acquire::ForceIPv4", "Acquire::ForceIPv6")
+# For the system's own packages also what a person does not want upgraded, and which kernels apt keeps.
+_CARRIED_FOR_SYSTEM = (
+    "Unattended-Upgrade::Package-Blacklist",
+    "APT::NeverAutoRemove",
+    "APT::VersionedKernelPackages",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,9 @@ class Run:
     """What one run of apt may see and do."""
 
     name: str
+    """The package at work; the assistant's where ``assistant`` is left out."""
     version: str
+    """The version that is pinned; empty where none is."""
     only_our_source: bool = True
     """apt sees our repository and dpkg's database only: a third of the memory. False: all sources of the system."""
     packages: tuple[str, ...] = ()
@@ -39,6 +53,10 @@ class Run:
     origins: tuple[str, ...] = (ORIGIN,)
     """The origins these packages come from."""
     offline: bool = False
+    assistant: str = ""
+    """Whose packages the signature hook knows as ours, where ``name`` is another package."""
+    system: tuple[Origin, ...] = ()
+    """For an upgrade of the system's own packages: whose they are. The assistant and the agent are left alone."""
 
 
 def environment() -> dict[str, str]:
@@ -62,24 +80,25 @@ def write(run: Run, root: Root) -> str:
     for folder in (f"{FOLDER}/parts", f"{ARCHIVES}/partial"):
         root.at(folder).mkdir(parents=True, exist_ok=True)
     write_atomic(root.at(PREFERENCES), _preferences(run, root))
+    names = _CARRIED + (_CARRIED_FOR_SYSTEM if run.system else ())
     # Last of the two: what these settings say of the network goes before what apt.conf.d says.
-    network = _carried() + _network(root)
-    write_atomic(root.at(CONFIG), config_text(run, network), 0o600)
+    elsewhere = _carried(names) + _network(root)
+    write_atomic(root.at(CONFIG), config_text(run, elsewhere), 0o600)
     return str(root.at(CONFIG))
 
 
 def _preferences(run: Run, root: Root) -> str:
     """The granted version before all of a person's pins: of those that name a package the first one counts."""
-    pin = f"Package: {run.name}\nPin: version {run.version}\nPin-Priority: {GRANTED_PRIORITY}\n"
+    pin = f"Package: {run.name}\nPin: version {run.version}\nPin-Priority: {GRANTED_PRIORITY}\n" if run.version else ""
     try:
         return pin + "\n" + root.at("/etc/apt/preferences").read_text(encoding="utf-8")
     except FileNotFoundError:
         return pin
 
 
-def _carried() -> str:
+def _carried(names: tuple[str, ...]) -> str:
     done = subprocess.run(
-        ["apt-config", "dump", "--no-empty", "--format", '%F "%v";%n', *_CARRIED],
+        ["apt-config", "dump", "--no-empty", "--format", '%F "%v";%n', *names],
         capture_output=True,
         text=True,
         check=False,
@@ -95,9 +114,10 @@ def _network(root: Root) -> str:
         return ""
 
 
-def config_text(run: Run, network: str = "") -> str:
-    """The whole configuration; pure. ``network`` is what was set for it elsewhere."""
-    return network + _common(run) + hook_text(run.name, strict=True) + _unattended_upgrades(run)
+def config_text(run: Run, elsewhere: str = "") -> str:
+    """The whole configuration; pure. ``elsewhere`` is what was set in other places and holds here too."""
+    upgrades = _system_upgrades(run) if run.system else _unattended_upgrades(run)
+    return elsewhere + _common(run) + hook_text(run.assistant or run.name, strict=True) + upgrades
 
 
 def _common(run: Run) -> str:
@@ -107,7 +127,7 @@ def _common(run: Run) -> str:
 Dir::Etc::parts "{FOLDER}/parts";
 Dir::Etc::main "/dev/null";
 Dir::Etc::preferences "{PREFERENCES}";
-{sources}Dir::Cache::archives "{ARCHIVES}";
+{sources}Dir::Cache::archives "{SYSTEM_ARCHIVES if run.system else ARCHIVES}";
 Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
 APT::Get::List-Cleanup "false";
@@ -140,6 +160,10 @@ Unattended-Upgrade::AutoFixInterruptedDpkg "true";
 Unattended-Upgrade::MinimalSteps "false";
 Unattended-Upgrade::Keep-Debs-After-Install "true";
 Unattended-Upgrade::Remove-Unused-Kernel-Packages "false";
+{_DECIDED_ELSEWHERE}"""
+
+
+_DECIDED_ELSEWHERE = """\
 Unattended-Upgrade::Remove-New-Unused-Dependencies "false";
 Unattended-Upgrade::Remove-Unused-Dependencies "false";
 Unattended-Upgrade::Automatic-Reboot "false";
@@ -148,3 +172,22 @@ Unattended-Upgrade::Skip-Updates-On-Metered-Connections "false";
 Unattended-Upgrade::DevRelease "true";
 Unattended-Upgrade::Mail "";
 """
+"""By the gate and by ``pi_hook.system``."""
+
+
+def _system_upgrades(run: Run) -> str:
+    """In small steps, each wholly configured before the next: a power cut meets as little as can be."""
+    patterns = " ".join(f'"{origin.pattern}";' for origin in run.system)
+    ours = [run.name, *AGENT_PACKAGES]
+    left_alone = [f"{exact_pattern(package)}" for package in ours]
+    left_alone += [f"{exact_pattern(run.name).removesuffix('$')}-{kind}-" for kind in ("app", "deps", "asset")]
+    names = " ".join(f'"{pattern}";' for pattern in left_alone)
+    return f"""\
+Unattended-Upgrade::Origins-Pattern {{ {patterns} }};
+Unattended-Upgrade::Package-Blacklist {{ {names} }};
+Unattended-Upgrade::IgnoreAppsRequireRestart "false";
+Unattended-Upgrade::AutoFixInterruptedDpkg "true";
+Unattended-Upgrade::MinimalSteps "true";
+Unattended-Upgrade::Keep-Debs-After-Install "false";
+Unattended-Upgrade::Remove-Unused-Kernel-Packages "true";
+{_DECIDED_ELSEWHERE}"""

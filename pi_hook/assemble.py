@@ -15,6 +15,7 @@ from pi_hook.dpkg import Dpkg
 from pi_hook.enroll import consume_boot_file, forget_enrollment_token
 from pi_hook.hostinfo import read_host
 from pi_hook.ports import Hands
+from pi_hook.reboot import SystemMachine
 from pi_hook.release_dir import ReleaseDir
 from pi_hook.service import AssistantService
 from pi_hook.sources import configured
@@ -34,6 +35,7 @@ def real_hands(assistant: str) -> Hands:
         service=AssistantService(assistant),
         conditions=SystemConditions(),
         apt_source=AptSourceFiles(),
+        machine=SystemMachine(),
     )
 
 

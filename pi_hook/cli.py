@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     command("hold", _hold, "install nothing until `pi-hook release`")
     command("release", _release, "end a hold of `pi-hook hold`")
     worker = command("worker", _worker, "do one step of an update (systemd units do)")
-    worker.add_argument("step", choices=["refresh", "download", "install", "recover"])
+    worker.add_argument("step", choices=["refresh", "download", "install", "lists", "system", "recover"])
     return parser
 
 
@@ -103,12 +103,14 @@ def _status(options: argparse.Namespace) -> int:
 
 def _status_from_files(folder: Path) -> dict[str, Any]:
     from pi_hook.state import read_memory  # noqa: PLC0415  # other commands stay quick
-    from pi_hook.status import memory_status  # noqa: PLC0415
+    from pi_hook.status import memory_status, system_status  # noqa: PLC0415
+    from pi_hook.system_memory import read_system  # noqa: PLC0415
 
     memory = read_memory(folder / "state.json")
+    system = read_system(folder / "system.json")
     if memory is None:
         return {"state": f"{folder / 'state.json'} is missing or cannot be read (root only)"}
-    return memory_status(memory)
+    return {**memory_status(memory), "system": None if system is None else system_status(system)}
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -156,7 +158,16 @@ _FOREVER = 7200.0
 
 
 def _gate(options: argparse.Namespace) -> int:
-    gate = _ask(options, "gate")["gate"]
+    from pi_hook.config import configured  # noqa: PLC0415  # other commands stay quick
+
+    try:
+        gate = _ask(options, "gate")["gate"]
+    except NoDaemonError:
+        if configured():
+            raise
+        # Installed but never set up: there is no assistant to disturb, and security upgrades must not wait for one.
+        print("this device has no settings of pi-hook, so nothing is held back")
+        return EXIT_OK
     print(gate["words"])
     return EXIT_OK if gate["decision"] == "install" else EXIT_NOT_NOW
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pi_hook.clock import Timekeeper
     from pi_hook.driver import Driver
     from pi_hook.exchange import Exchange
-    from pi_hook.gatekeeper import Gatekeeper
+    from pi_hook.maintenance import Maintenance
     from pi_hook.state import Ledger
 
 _FIELDS = {
@@ -41,12 +41,12 @@ class Commands:
         ledger: Ledger,
         clock: Timekeeper,
         driver: Driver,
-        gate: Gatekeeper,
+        maintenance: Maintenance,
         exchange: Exchange,
         status: Callable[[], dict[str, Any]],
     ) -> None:
         self._activity, self._ledger, self._clock, self._driver = activity, ledger, clock, driver
-        self._gate, self._exchange, self._status = gate, exchange, status
+        self._maintenance, self._exchange, self._status = maintenance, exchange, status
 
     def handle(self, sender: int, message: dict[str, Any]) -> dict[str, Any]:
         """Do one command. Raises ``BadMessageError`` naming what is wrong with it."""
@@ -92,7 +92,7 @@ class Commands:
         return {"status": self._status()}
 
     def _do_gate(self, _sender: int, _message: dict[str, Any]) -> dict[str, Any]:
-        return {"gate": gate_status(self._gate.for_system(self._driver.facts()))}
+        return {"gate": gate_status(self._maintenance.gate())}
 
     def _do_hold(self, _sender: int, _message: dict[str, Any]) -> dict[str, Any]:
         return self._hold(held=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SETTINGS_FILE = Path("/etc/pi-hook/pi-hook.toml")
 SETTINGS_FOLDER = Path("/etc/pi-hook/pi-hook.d")
+BOOT_FILE = Path("/boot/firmware/pi-hook.toml")
 _CONFIRMED_HEARTBEATS = 3
 _LOOPBACK_V4 = re.compile(r"127(\.\d{1,3}){3}")
 _LOOPBACK = frozenset({"localhost", "::1"})
@@ -73,6 +74,10 @@ class Settings:
     rules: Rules = field(default_factory=Rules)
     activity: ActivitySettings = field(default_factory=ActivitySettings)
     soak: timedelta = timedelta(minutes=1)
+    system_packages: str = "security"
+    """Which of the system's own packages the agent upgrades: ``none``, ``security`` or ``all``."""
+    system_reboot: bool = False
+    """Whether the device may restart at night when a package asks for it."""
 
 
 def read_fragment(path: Path) -> Fragment:
@@ -96,6 +101,11 @@ def read_fragments(file: Path = SETTINGS_FILE, folder: Path | None = SETTINGS_FO
     later = sorted(folder.glob("*.toml")) if folder is not None and folder.is_dir() else []
     first = [file] if file.exists() or not later else []
     return [read_fragment(path) for path in [*first, *later]]
+
+
+def configured() -> bool:
+    """Whether this device was ever given settings: then, and only then, systemd starts the daemon (see its unit)."""
+    return SETTINGS_FILE.exists() or BOOT_FILE.exists() or any(SETTINGS_FOLDER.glob("*"))
 
 
 def merge(fragments: Iterable[Fragment]) -> dict[str, Any]:
@@ -150,6 +160,8 @@ def validate(merged: Mapping[str, Any]) -> Settings:
             evdev=tuple(merged.get("activity.evdev", ())),
         ),
         soak=_seconds(merged, "health.soak_seconds", defaults.soak),
+        system_packages=merged.get("system.packages", defaults.system_packages),
+        system_reboot=merged.get("system.reboot", defaults.system_reboot),
     )
 
 

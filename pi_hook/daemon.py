@@ -20,11 +20,14 @@ from pi_hook.exchange import Exchange
 from pi_hook.gatekeeper import Gatekeeper
 from pi_hook.identity import load_or_create
 from pi_hook.loop import Loop
+from pi_hook.maintenance import Maintenance, WithUpgrade
 from pi_hook.notify import notify, watchdog_seconds
 from pi_hook.reasons import gate_words, rfc3339
 from pi_hook.server_set import channel_of, zone_of
 from pi_hook.state import Ledger
 from pi_hook.status import gate_status, memory_status, source_status
+from pi_hook.stepping import Turn
+from pi_hook.system_memory import SystemMemory
 
 if TYPE_CHECKING:
     import selectors
@@ -92,9 +95,11 @@ class Daemon:
             device_id=identity.device_id,
             boot_id=parts.boot_id,
         )
+        turn = Turn()
+        hands = replace(parts.hands, conditions=WithUpgrade(parts.hands.conditions, lambda: self.maintenance.upgrading))
         self.driver = Driver(
             loop=self.loop,
-            hands=parts.hands,
+            hands=hands,
             ledger=self.ledger,
             clock=self.clock,
             gate=gate,
@@ -102,6 +107,17 @@ class Daemon:
             soak_seconds=settings.soak.total_seconds(),
             changed=self._changed,
             decided=self._decided,
+            turn=turn,
+        )
+        self.maintenance = Maintenance(
+            loop=self.loop,
+            hands=hands,
+            settings=settings,
+            memory=SystemMemory(parts.state_folder),
+            clock=self.clock,
+            gate=gate,
+            driver=self.driver,
+            turn=turn,
         )
         self.exchange = Exchange(
             loop=self.loop,
@@ -118,13 +134,14 @@ class Daemon:
             zone=self._zone,
             boot_id=parts.boot_id,
             enrolled=parts.enrolled,
+            reboot_required=lambda: self.maintenance.reboot_required,
         )
         commands = Commands(
             activity=self.activity,
             ledger=self.ledger,
             clock=self.clock,
             driver=self.driver,
-            gate=gate,
+            maintenance=self.maintenance,
             exchange=self.exchange,
             status=self.status,
         )
@@ -140,6 +157,7 @@ class Daemon:
         period = watchdog_seconds()
         if period is not None:
             self._watchdog(period)
+        self.maintenance.resume()  # first: an upgrade that is still at work holds an installation back
         self.driver.resume()
         self.exchange.begin()
         self._parts.notify("READY=1")
@@ -167,6 +185,7 @@ class Daemon:
         """Let go of everything; work in units of its own goes on and is joined at the next start."""
         self._parts.notify("STOPPING=1")
         self.driver.close()
+        self.maintenance.close()
         self._control.close()
         self.activity.close()
         self.loop.close()
@@ -198,6 +217,7 @@ class Daemon:
                 "unsent": len(self.ledger.outbox),
                 "problem": self.exchange.problem,
             },
+            "system": self.maintenance.status(),
             **memory_status(self.ledger.memory),
             "channel": channel_of(self._parts.settings, self.ledger.memory.channel),
         }

@@ -28,8 +28,8 @@ from pi_hook.looking import look
 from pi_hook.policy import Decided, Decision
 from pi_hook.ports import ReleaseError, ServiceError, Step, StepRequest, StepResult
 from pi_hook.reasons import Reason, gate_words
-from pi_hook.stepping import Stepping, problem_of
-from pi_hook.update import Phase
+from pi_hook.stepping import Stepping, Turn, problem_of
+from pi_hook.update import REPLACEABLE, Phase
 from pi_hook.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -75,12 +75,13 @@ class Driver:
         soak_seconds: float,
         changed: Callable[[], None],
         decided: Callable[[Decision], None],
+        turn: Turn,
     ) -> None:
         self._loop, self._hands, self._ledger, self._clock = loop, hands, ledger, clock
         self._gate, self._backoff, self._changed, self._decided = gate, backoff, changed, decided
         self._events: deque[Callable[[Device, Facts, datetime], Transition]] = deque()
         self._draining = False
-        self._stepping = Stepping(loop, hands.steps, self._step_ended, self._step_gone)
+        self._stepping = Stepping(loop, hands.steps, self._step_ended, self._step_gone, turn)
         self._ask_timer: Timer | None = None
         self._retry_timer: Timer | None = None
         self._watcher = Watcher(loop, hands.service, soak_seconds, self._watched)
@@ -124,6 +125,15 @@ class Driver:
             self._ask()
         else:
             self.decide(self.facts())
+
+    def comes_first(self, facts: Facts) -> bool:
+        """Whether the update is at work, or would go now, so that the system's packages have to wait."""
+        update = self._ledger.memory.device.update
+        if update is None:
+            return False
+        if update.phase in {Phase.DOWNLOADED, Phase.INSTALLED}:
+            return self.decide(facts).decision is Decided.INSTALL
+        return self._stepping.at_work or update.phase not in REPLACEABLE
 
     def close(self) -> None:
         """Let go of a step that is at work; its unit goes on and is joined at the next start."""

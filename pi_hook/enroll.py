@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pi_hook import __version__
-from pi_hook.config import SETTINGS_FILE, SETTINGS_FOLDER, load, merge, read_fragment
+from pi_hook.config import BOOT_FILE, SETTINGS_FILE, SETTINGS_FOLDER, load, merge, read_fragment
 from pi_hook.errors import PiHookError, RefusedError, ServerError
 from pi_hook.files import remove_durably, write_atomic
 from pi_hook.wire import Registration
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pi_hook.wire import Registered
 
 _log = logging.getLogger(__name__)
-BOOT_FILE = Path("/boot/firmware/pi-hook.toml")
 _FROM_BOOT = "boot.toml"
 _MODE = 0o600
 _TABLE = re.compile(r"\s*\[\s*(?P<name>[^\[\]]+?)\s*\]\s*(#.*)?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pi_hook import __version__
@@ -68,11 +69,12 @@ class Exchange:
         zone: Callable[[], NamedZone],
         boot_id: str,
         enrolled: Callable[[], None],
+        reboot_required: Callable[[], bool],
     ) -> None:
         self._loop, self._server, self._settings, self._identity = loop, server, settings, identity
         self._host, self._ledger, self._clock, self._gate, self._driver = host, ledger, clock, gate, driver
         self._apt_source, self._backoff, self._zone, self._boot_id = apt_source, backoff, zone, boot_id
-        self._enrolled = enrolled
+        self._enrolled, self._reboot_required = enrolled, reboot_required
         self._interval = settings.heartbeat.total_seconds()
         self._timer: Timer | None = None
         self._failures = 0
@@ -113,9 +115,18 @@ class Exchange:
         if not self._ledger.memory.registered:
             self._register()
         self._flush()
-        answer = self._server.heartbeat(self._identity, self._heartbeat())
+        answer = self._beat(self._heartbeat())
         self._heard(answer)
         self._flush()
+
+    def _beat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
+        try:
+            return self._server.heartbeat(self._identity, heartbeat)
+        except RefusedError as error:
+            if not heartbeat.reboot_required or error.means_stop or "reboot_required" not in str(error):
+                raise
+        # A server older than the field: an update matters more than the news of a restart that is due.
+        return self._server.heartbeat(self._identity, replace(heartbeat, reboot_required=False))
 
     def _register(self) -> None:
         answer = register(self._server, self._settings, self._identity, self._host, self._zone().name)
@@ -222,6 +233,7 @@ class Exchange:
             idle_seconds=None if idle is None else int(idle.total_seconds()),
             gate=Gate(decision.decision, decision.reason, decision.retry_at),
             update=None if update is None else (update.offer.update_id, status_word(update)),
+            reboot_required=self._reboot_required(),
         )
 
     def _schedule(self, seconds: float) -> None:

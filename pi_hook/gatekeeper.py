@@ -9,10 +9,11 @@ from pi_hook.policy import Decided, Decision, Situation, Stage, Urgency, decide
 from pi_hook.reasons import Reason
 from pi_hook.state import Contact, Granted, Mark
 from pi_hook.update import Phase
+from pi_hook.window import windows_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import date, datetime
 
     from pi_hook.activity import ActivityLog
     from pi_hook.clock import Timekeeper
@@ -75,14 +76,23 @@ class Gatekeeper:
             problems=problems,
         )
 
-    def for_system(self, facts: Facts) -> Decision:
+    def for_system(self, facts: Facts, waiting: timedelta = timedelta(0)) -> Decision:
         """May anything else be installed unattended now (system packages)? By the rule of a scheduled release.
 
         Nobody grants them, so no grant needs to be confirmed; and who asks may hold apt's lock itself.
         """
         held = self._ledger.memory.device.held
         problems = facts.problems - {Reason.APT_LOCKED}
-        return self._ask(urgency=Urgency.SCHEDULED, held=held, problems=problems, granted=False)
+        return self._ask(urgency=Urgency.SCHEDULED, held=held, problems=problems, waiting=waiting, granted=False)
+
+    def open_day(self) -> date | None:
+        """The local date of the window in which this device may work now; None outside, or where time is unknown."""
+        reading = self._clock.read()
+        if not reading.synchronised:
+            return None
+        rules = self._rules
+        window = next(windows_from(reading.wall, self._zone().zone, rules.window_start, rules.window_end))
+        return window.day if window.starts_for(self._device_id) <= reading.wall else None
 
     def idle(self) -> timedelta | None:
         """Time without user activity; None where it is unknown."""

@@ -24,16 +24,13 @@ class Host:
 
 def read_host(os_release: Path = Path("/etc/os-release"), model: Path = Path("/proc/device-tree/model")) -> Host:
     """Read them. Raises ``OSError`` where the system has no os-release."""
-    return Host(
-        os.uname().nodename or "unnamed",
-        _codename(os_release.read_text(encoding="utf-8")),
-        _architecture(),
-        _model(model),
-    )
+    return Host(os.uname().nodename or "unnamed", codename(os_release), _architecture(), _model(model))
 
 
-def _codename(os_release: str) -> str:
-    values = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
+def codename(os_release: Path = Path("/etc/os-release")) -> str:
+    """The Debian release's name; ``unknown`` where the file does not tell. Raises ``OSError`` without the file."""
+    lines = os_release.read_text(encoding="utf-8").splitlines()
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
     return values.get("VERSION_CODENAME", "unknown").strip("\"'") or "unknown"
 
 

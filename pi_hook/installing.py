@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_UNATTENDED_UPGRADE = "/usr/lib/pi-hook/unattended-upgrade"
+UNATTENDED_UPGRADE = "/usr/lib/pi-hook/unattended-upgrade"
 """Debian's program, kept from reading ``apt.conf.d`` over our configuration."""
 _UU_DPKG_LOG = "/var/log/unattended-upgrades/unattended-upgrades-dpkg.log"
 _OUTPUT_CHARACTERS = 200_000
@@ -40,16 +40,23 @@ def require_ready(root: Root) -> None:
         repair.repair(root)
 
 
-def install(request: StepRequest, plan: Plan, root: Root) -> None:
-    """Install the plan. Raises ``StepError`` unless dpkg has every package of it wholly installed afterwards."""
+def install(request: StepRequest, plan: Plan, root: Root, assistant: str = "") -> None:
+    """Install the plan. Raises ``StepError`` unless dpkg has every package of it wholly installed afterwards.
+
+    ``assistant`` where the package is not the assistant's own (``apt_config.Run``).
+    """
     if repair.needed(root):
         repair.repair(root)  # what could not be mended from the cache may be there now
     ours_only = all(planned.ours for planned in plan.packages)
-    run = Run(request.name, request.version, only_our_source=ours_only, packages=plan.names, origins=plan.origins)
-    environment = {**apt_config.environment(), "APT_CONFIG": apt_config.write(run, root)}
-    log = root.at(_UU_DPKG_LOG)
-    logged = log.stat().st_size if log.exists() else 0
-    output = _run(_command(request, root), environment) + _read_from(log, logged)
+    run = Run(
+        request.name,
+        request.version,
+        only_our_source=ours_only,
+        packages=plan.names,
+        origins=plan.origins,
+        assistant=assistant,
+    )
+    output = run_apt(_command(request, root), run, root)
     missing = _missing(plan, root)
     if missing and repair.needed(root):
         _log.warning("the transaction left dpkg's state broken; mending it")
@@ -60,11 +67,19 @@ def install(request: StepRequest, plan: Plan, root: Root) -> None:
         raise StepError(found.problem, f"{request.name} {request.version} is not installed ({missing}): {found.line}")
 
 
+def run_apt(command: list[str], run: Run, root: Root) -> str:
+    """Run a command over the configuration of a run; returns all that it and dpkg said. Its status proves nothing."""
+    environment = {**apt_config.environment(), "APT_CONFIG": apt_config.write(run, root)}
+    log = root.at(_UU_DPKG_LOG)
+    logged = log.stat().st_size if log.exists() else 0
+    return _run(command, environment) + _read_from(log, logged)
+
+
 def _command(request: StepRequest, root: Root) -> list[str]:
     name = request.name
     whole = any(state.package == name and state.whole for state in query(root, name))
     if whole:
-        return [_UNATTENDED_UPGRADE, "--verbose"]
+        return [UNATTENDED_UPGRADE, "--verbose"]
     # unattended-upgrades upgrades what is installed and installs nothing by itself: the first time apt has to.
     return ["apt-get", "install", "--yes", "--no-remove", f"{name}={request.version}"]
 

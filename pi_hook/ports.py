@@ -20,6 +20,14 @@ class Step(StrEnum):
     """Fetch every .deb of the granted version into the agent's own cache."""
     INSTALL = "install"
     """Run unattended-upgrades for exactly the granted version."""
+    LISTS = "lists"
+    """Fetch the lists that a system upgrade goes by: our source's, and the system's where its packages count."""
+    SYSTEM = "system"
+    """Upgrade the system's own packages as the settings say, then the agent itself."""
+
+
+UPDATE_STEPS = (Step.REFRESH, Step.DOWNLOAD, Step.INSTALL)
+"""The steps of an update of the assistant, in their order; the others are the system's."""
 
 
 class Problem(StrEnum):
@@ -49,6 +57,26 @@ class StepRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SystemRequest:
+    """What a step of the system is to work on; no two are equal, so that a result is never taken for another's."""
+
+    name: str
+    """The assistant, which is left alone."""
+    packages: str
+    """``none``, ``security`` or ``all`` of the system's own packages."""
+    begun: datetime
+    """When it was asked for (aware)."""
+
+    @property
+    def version(self) -> str:
+        """By what logs and results name it, as an update by its version."""
+        return f"{self.packages} at {self.begun.isoformat(timespec='seconds')}"
+
+
+Request = StepRequest | SystemRequest
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
     """What a step left behind; ``problem`` is None on success."""
 
@@ -62,6 +90,8 @@ class StepResult:
     bytes_fetched: int = 0
     not_before: datetime | None = None
     """After REFRESH: the Date of the verified InRelease (aware); a clock that shows less is not believed."""
+    changed: tuple[str, ...] = ()
+    """After SYSTEM: what dpkg has otherwise than before, as ``PACKAGE VERSION``."""
 
 
 class RunningStep(Protocol):
@@ -80,14 +110,17 @@ class RunningStep(Protocol):
 class StepRunner(Protocol):
     """Starts steps. Real: ``pi_hook.units.SystemdSteps``."""
 
-    def start(self, step: Step, request: StepRequest) -> RunningStep:
+    def start(self, step: Step, request: Request) -> RunningStep:
         """Start a step, or join it where its unit is still at work for the same request (after a daemon restart)."""
 
-    def join(self, step: Step, request: StepRequest) -> RunningStep | None:
+    def join(self, step: Step, request: Request) -> RunningStep | None:
         """The step where its unit is still at work for this request, else None: never starts anything.
 
         After a crash or a power cut an interrupted installation has to ask the gate again before it is started anew.
         """
+
+    def left(self, step: Step, request: Request) -> StepResult | None:
+        """What the unit has left for exactly this request, if it has ended in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +302,24 @@ class AptSettings:
     """Of the agent's own runs; 0 is no limit."""
 
 
+@dataclass(frozen=True, slots=True)
+class RebootFlag:
+    """The system asks for a restart."""
+
+    cause: str | None
+    """The packages that ask for it, with their versions; None where none is named."""
+
+
+class Machine(Protocol):
+    """The device as a whole. Real: ``pi_hook.reboot.SystemMachine``."""
+
+    def reboot_flag(self) -> RebootFlag | None:
+        """Whether some package has asked for a restart since the boot; cheap, never raises."""
+
+    def reboot(self) -> None:
+        """Shut down in order and start again. Raises ``OSError`` where systemd refuses."""
+
+
 class AptSource(Protocol):
     """apt's knowledge of our repository. Real: ``pi_hook.apt_source.AptSourceFiles``."""
 
@@ -296,3 +347,4 @@ class Hands:
     service: Service
     conditions: ConditionsProbe
     apt_source: AptSource
+    machine: Machine

@@ -61,11 +61,11 @@ def repair(root: Root) -> bool:
     _dpkg(root, "--configure", "--pending", *_FORCE)
     if name := assistant_name(root):
         # A package that only fails to be configured fails again when unpacked again; a cut-off one needs its .deb.
-        cut_off = [s for s in _broken(root) if is_ours(name, s.package) and s.status != "half-configured"]
+        cut_off = [s for s in _broken(root) if s.status != "half-configured"]
         debs = [deb for state in cut_off if (deb := _cached(state, name, root))]
         if debs:
             _dpkg(root, "--install", *_FORCE, *map(str, debs))
-        if cut_off and needed(root):
+        if any(is_ours(name, state.package) for state in cut_off) and needed(root):
             _apt_fix(name, root)
             _dpkg(root, "--configure", "--pending", *_FORCE)
         if unused := _unused(name, root):
@@ -89,22 +89,28 @@ def _unused(name: str, root: Root) -> list[str]:
 
 
 def _cached(state: PackageState, name: str, root: Root) -> Path | None:
-    """The .deb to put a broken package right with: the version being installed, else the highest we keep."""
+    """The .deb to put a broken package right with: the version being installed, else the highest we keep.
+
+    A package of the system is in apt's own cache, whose files apt has checked and root alone can write; it never goes
+    down.
+    """
+    ours = is_ours(name, state.package)
+    folder = apt_config.ARCHIVES if ours else apt_config.SYSTEM_ARCHIVES
     versions = {}
-    for deb in root.at(apt_config.ARCHIVES).glob(f"{state.package}_*.deb"):
+    for deb in root.at(folder).glob(f"{state.package}_*.deb"):
         fields = _fields(deb)
-        if fields and fields[0] == state.package:
+        if fields and fields[0] == state.package and (ours or compare_versions(fields[1], state.version) >= 0):
             versions[fields[1]] = deb
     wanted = _version_in_transaction(root) if state.package == name else None
     order = sorted(versions, key=functools.cmp_to_key(compare_versions), reverse=True)
     order.sort(key=lambda version: version != wanted)
     for version in order:
-        why = signature_problem(versions[version], root) if policy_installed(root) else None
+        why = signature_problem(versions[version], root) if ours and policy_installed(root) else None
         if why is None:
             return versions[version]
         _log.error("%s is not used for the repair: %s", versions[version], why)
     if state.package not in AGENT_PACKAGES:
-        _log.warning("no .deb of %s is in %s to mend it with", state.package, apt_config.ARCHIVES)
+        _log.warning("no .deb of %s is in %s to mend it with", state.package, folder)
     return None
 
 

@@ -92,6 +92,12 @@ def _proxy(value: Any) -> str:  # noqa: ANN401  # a TOML value of any type
     return str(value).rstrip("/")
 
 
+def _yes_or_no(value: Any) -> bool:  # noqa: ANN401  # a TOML value of any type
+    if not isinstance(value, bool):
+        raise ValueError("true or false")  # noqa: TRY004  # one kind of error for every check
+    return value
+
+
 def _zone(value: Any) -> str:  # noqa: ANN401  # a TOML value of any type
     from pi_hook.zone import zone_named  # noqa: PLC0415  # zoneinfo only where a zone is named
 
@@ -140,6 +146,8 @@ KEYS: dict[str, Callable[[Any], Any]] = {
     "activity.evdev": _list(
         _matching(re.compile(r"/dev/input/\S+"), "a list of paths under /dev/input"), "a list of paths under /dev/input"
     ),
+    "system.packages": _one_of("none", "security", "all"),
+    "system.reboot": _yes_or_no,
     "health.soak_seconds": _seconds("from 1 to 86400", 1, 86_400),
 }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pi_hook.activity import Source
     from pi_hook.policy import Decision
     from pi_hook.state import Memory
+    from pi_hook.system import System
 
 
 def memory_status(memory: Memory) -> dict[str, Any]:
@@ -55,6 +56,27 @@ def gate_status(decision: Decision) -> dict[str, Any]:
     }
 
 
+def system_status(system: System) -> dict[str, Any]:
+    """How the system's own packages and the agent itself stand (also without a daemon)."""
+    last, work = system.last, system.at_work
+    return {
+        "at_work": None if work is None else str(work.step),
+        "lists_at": system.lists_at and rfc3339(system.lists_at),
+        "lists_problem": system.lists_problem,
+        "last": None
+        if last is None
+        else {
+            "at": rfc3339(last.at),
+            "outcome": "succeeded" if last.problem is None else "failed",
+            "problem": last.problem,
+            "message": last.message,
+            "changed": list(last.changed),
+        },
+        "attempts_of_the_night": {"day": system.day and system.day.isoformat(), "count": system.attempts},
+        "restarts": [{"cause": r.cause, "at": rfc3339(r.at)} for r in reversed(system.restarts)],
+    }
+
+
 def source_status(sources: tuple[Source, ...]) -> list[dict[str, Any]]:
     """Where activity is seen, and what is wrong with it."""
     return [{"name": source.name, "problem": source.problem} for source in sources]
@@ -67,6 +89,7 @@ def in_words(status: dict[str, Any]) -> str:
     lines += _waiting_lines(status)
     lines += _use_lines(status)
     lines += _server_lines(status)
+    lines += _system_lines(status)
     lines += _past_lines(status)
     return "\n".join(line for line in lines if line is not None)
 
@@ -155,3 +178,17 @@ def _moment(at: str, status: dict[str, Any]) -> str:
     if zone is None or not status.get("at"):
         return f"at {rfc3339(instant.replace(microsecond=0))}"
     return moment(instant, parse_time(status["at"], "at"), zone)
+
+
+def _system_lines(status: dict[str, Any]) -> list[str | None]:
+    system = status.get("system")
+    if system is None:
+        return []
+    lines: list[str | None] = []
+    if (last := system["last"]) is not None:
+        outcome = "upgraded" if last["outcome"] == "succeeded" else f"failed ({last['problem']})"
+        lines.append(_line("system", f"{outcome} {_moment(last['at'], status)}: {last['message']}"))
+    work = {"system": "is being upgraded", "lists": "its lists are being fetched"}.get(system["at_work"])
+    restart = system.get("reboot_required")
+    lines += [_line("system", work), _line("lists", system["lists_problem"])]
+    return [*lines, _line("restart", restart and f"is asked for by {restart}")]

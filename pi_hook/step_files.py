@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pi_hook.files import write_atomic
 from pi_hook.names import checked_name, checked_version
-from pi_hook.ports import Problem, Step, StepRequest, StepResult
+from pi_hook.ports import Problem, Request, Step, StepRequest, StepResult, SystemRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FOLDER = "/var/lib/pi-hook/steps"
 _SCHEMA = 1
 _URGENCIES = ("scheduled", "urgent")
+SYSTEM_PACKAGES = ("none", "security", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Ticket:
     """A request with the id that its result must carry: an older run's result is recognised by it."""
 
     id: str
-    request: StepRequest
+    request: Request
 
 
 def request_path(root: Root, step: Step) -> Path:
@@ -42,13 +43,11 @@ def result_path(root: Root, step: Step) -> Path:
 def write_request(root: Root, step: Step, ticket: Ticket) -> None:
     """Write the request durably."""
     request = ticket.request
-    content = {
-        "schema": _SCHEMA,
-        "id": ticket.id,
-        "name": request.name,
-        "version": request.version,
-        "urgency": request.urgency,
-    }
+    content = {"schema": _SCHEMA, "id": ticket.id, "name": request.name}
+    if isinstance(request, SystemRequest):
+        content |= {"packages": request.packages, "begun": request.begun.isoformat()}
+    else:
+        content |= {"version": request.version, "urgency": request.urgency}
     write_atomic(request_path(root, step), json.dumps(content, indent=1) + "\n", 0o600)
 
 
@@ -57,13 +56,26 @@ def read_request(root: Root, step: Step) -> Ticket:
     path = request_path(root, step)
     content = _read(path)
     try:
-        name, version, urgency = (str(content[key]) for key in ("name", "version", "urgency"))
-        ticket = Ticket(str(content["id"]), StepRequest(checked_name(name), checked_version(version), urgency))
+        request = _system_request(content) if step in {Step.LISTS, Step.SYSTEM} else _step_request(content)
+        return Ticket(str(content["id"]), request)
     except KeyError as error:
         raise ValueError(f"{path} lacks {error}; the daemon writes it anew with its next try") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _step_request(content: dict[str, Any]) -> StepRequest:
+    name, version, urgency = (str(content[key]) for key in ("name", "version", "urgency"))
     if urgency not in _URGENCIES:
-        raise ValueError(f"{path}: {urgency!r} is not an urgency")
-    return ticket
+        raise ValueError(f"{urgency!r} is not an urgency")
+    return StepRequest(checked_name(name), checked_version(version), urgency)
+
+
+def _system_request(content: dict[str, Any]) -> SystemRequest:
+    name, packages, begun = (str(content[key]) for key in ("name", "packages", "begun"))
+    if packages not in SYSTEM_PACKAGES:
+        raise ValueError(f"{packages!r} is none of {', '.join(SYSTEM_PACKAGES)}")
+    return SystemRequest(checked_name(name), packages, datetime.fromisoformat(begun))
 
 
 def write_result(root: Root, ticket_id: str, result: StepResult) -> None:
@@ -77,6 +89,7 @@ def write_result(root: Root, ticket_id: str, result: StepResult) -> None:
         "urgency": result.urgency,
         "bytes_fetched": result.bytes_fetched,
         "not_before": result.not_before.isoformat() if result.not_before else None,
+        "changed": list(result.changed),
     }
     write_atomic(result_path(root, result.step), json.dumps(content, indent=1) + "\n", 0o600)
 
@@ -105,6 +118,8 @@ def read_result(root: Root, step: Step, ticket: Ticket) -> StepResult:
             urgency=content["urgency"],
             bytes_fetched=int(content["bytes_fetched"]),
             not_before=None if not_before is None else datetime.fromisoformat(not_before),
+            # A step that was begun by an older agent, which knew no such field, may be joined by a newer one.
+            changed=tuple(str(words) for words in content.get("changed", ())),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error

@@ -93,9 +93,12 @@ def download(request: StepRequest, root: Root) -> StepResult:
     return StepResult(Step.DOWNLOAD, request.version, None, message, None, fetched)
 
 
-def fetch_plan(request: StepRequest, root: Root) -> tuple[Plan, int]:
-    """Work out the transaction and have its .debs in the cache; returns the bytes fetched as well."""
-    transaction = _resolve(request, root)
+def fetch_plan(request: StepRequest, root: Root, assistant: str = "") -> tuple[Plan, int]:
+    """Work out the transaction and have its .debs in the cache; returns the bytes fetched as well.
+
+    ``assistant`` where the package is not the assistant's own (``apt_config.Run``).
+    """
+    transaction = _resolve(request, root, assistant)
     plan = transaction.plan()
     archives = root.at(ARCHIVES)
     for planned in plan.packages:
@@ -142,15 +145,16 @@ def _present(request: StepRequest, root: Root) -> list[PackageState]:
     return [state for state in states if state.present]
 
 
-def _resolve(request: StepRequest, root: Root) -> Transaction:
+def _resolve(request: StepRequest, root: Root, assistant: str) -> Transaction:
     """Among our own packages and what is installed if that suffices: a third of the memory. Else among all sources."""
     try:
-        return Transaction(AptSession(Run(request.name, request.version), root))
+        return Transaction(AptSession(Run(request.name, request.version, assistant=assistant), root))
     except StepError as error:
         if error.problem is not Problem.DEPENDENCY_BLOCKED:
             raise
         _log.info("looking further than our own repository: %s", error)
-    return Transaction(AptSession(Run(request.name, request.version, only_our_source=False), root))
+    run = Run(request.name, request.version, only_our_source=False, assistant=assistant)
+    return Transaction(AptSession(run, root))
 
 
 def _require_space(root: Root, to_fetch: int, to_unpack: int) -> None:

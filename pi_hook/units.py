@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from pi_hook.files import Root
-from pi_hook.ports import Problem, Step, StepRequest, StepResult
+from pi_hook.ports import Problem, Request, Step, StepResult
 from pi_hook.step_files import Ticket, read_request, read_result, write_request
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class SystemdSteps:
     def __init__(self, root: Root | None = None) -> None:
         self._root = root or Root()
 
-    def start(self, step: Step, request: StepRequest) -> SystemdStep:
+    def start(self, step: Step, request: Request) -> SystemdStep:
         """Start a step, or join it where its unit is still at work for the same request.
 
         A unit at work for another request is not disturbed: the step waits for its end, then has no result of its own
@@ -94,7 +94,15 @@ class SystemdSteps:
         write_request(self._root, step, ticket)
         return SystemdStep(step, ticket, self._root)
 
-    def join(self, step: Step, request: StepRequest) -> SystemdStep | None:
+    def left(self, step: Step, request: Request) -> StepResult | None:
+        """What the unit has left for exactly this request."""
+        try:
+            ticket = read_request(self._root, step)
+            return read_result(self._root, step, ticket) if ticket.request == request else None
+        except ValueError:
+            return None
+
+    def join(self, step: Step, request: Request) -> SystemdStep | None:
         """The step where its unit is still at work for this request, else None: never starts anything."""
         try:
             ticket = read_request(self._root, step)

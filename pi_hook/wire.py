@@ -94,6 +94,7 @@ class Heartbeat:
     gate: Gate | None
     update: tuple[str, str] | None
     """Id and status of the update at work."""
+    reboot_required: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The body; what is null is left out, as a heartbeat is to stay within a kilobyte."""
@@ -108,6 +109,8 @@ class Heartbeat:
             "idle_seconds": self.idle_seconds,
             "gate": self.gate and self.gate.to_json(),
             "update": self.update and {"id": self.update[0], "status": self.update[1]},
+            # Left out where there is nothing to say: a server older than this field refuses it.
+            **({"reboot_required": True} if self.reboot_required else {}),
         }
         return _without_null(body)
 

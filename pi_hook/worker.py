@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from pi_hook import recovery
 from pi_hook.apt_errors import StepError
 from pi_hook.files import Root
-from pi_hook.ports import Problem, Step, StepRequest, StepResult
+from pi_hook.ports import Problem, Step, StepResult, SystemRequest
 from pi_hook.step_files import answered, read_request, read_result, write_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pi_hook.ports import Request
 
 _log = logging.getLogger(__name__)
 
@@ -47,12 +49,14 @@ def run_step(step: Step, root: Root) -> StepResult | None:
     return result
 
 
-def _do(step: Step, request: StepRequest, root: Root) -> StepResult:
-    from pi_hook import steps  # noqa: PLC0415 - python-apt costs memory that a wrong call need not pay
+def _do(step: Step, request: Request, root: Root) -> StepResult:
+    from pi_hook import steps, system_steps  # noqa: PLC0415 - python-apt costs memory that a wrong call need not pay
 
-    if step is Step.INSTALL:
+    if step in {Step.INSTALL, Step.SYSTEM}:
         # A shutdown waits for the transaction (TimeoutStopSec); dpkg and its scripts inherit this.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if isinstance(request, SystemRequest):
+        return {Step.LISTS: system_steps.lists, Step.SYSTEM: system_steps.upgrade}[step](request, root)
     work = {Step.REFRESH: steps.refresh, Step.DOWNLOAD: steps.download, Step.INSTALL: steps.install}
     return work[step](request, root)
 

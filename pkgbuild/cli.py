@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pkgbuild import config, keyring, keys, payload, release, requirements, stack, versions
+from pkgbuild import agent, config, keyring, keys, payload, release, requirements, stack, versions
 from pkgbuild.aptly import Aptly
 from pkgbuild.errors import EXIT_CODES, Kind, PkgbuildError, disk_full, is_disk_full
 from pkgbuild.progress import Progress, human_size
@@ -175,6 +175,18 @@ def keys_package(*, version: str, output: Path) -> None:
         )
         with keys.no_agent_left_behind(builder.home):
             print(keyring.build(builder, archive, version, output).path)
+
+
+@main.command("agent")
+@click.argument("deb", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--channel", help="Instead of the settings' default channel.")
+def agent_command(*, deb: Path, channel: str | None) -> None:
+    """Sign and publish DEB, a newer pi-hook or pi-ota-keyring: devices of the channel take it in their next night."""
+    with _errors():
+        settings = config.load(config.settings_path())
+        chosen = config.channel_name(channel or settings.file.default_channel)
+        done = agent.publish(settings, deb, chosen, Progress(agent.STEPS))
+        print(f"{done['name']} {done['version']} is published on {chosen} ({', '.join(done['debians'])})")
 
 
 @main.command()

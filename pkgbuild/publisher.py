@@ -69,6 +69,15 @@ class Publisher:
                     return listed
         return None
 
+    def find(self, package: str, version: str, debian: str) -> Listed | None:
+        """A package of exactly this version that any channel of the Debian release carries."""
+        for repository in sorted(self._aptly.repositories()):
+            if repository.startswith(f"pi-ota-{debian}-"):
+                for listed in self._aptly.packages(repository, [package]):
+                    if listed.version == version:
+                        return listed
+        return None
+
     def check_used_nowhere(self, name: str, version: str, debian: str) -> None:
         """Raise ``VERSION_NOT_HIGHER`` where another channel carries the version: it is never used for two contents."""
         for repository in sorted(self._aptly.repositories()):

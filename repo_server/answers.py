@@ -128,6 +128,7 @@ class Device(Answer):
     idle_seconds: int | None
     gate: Gate | None
     update: CurrentUpdate | None
+    reboot_required: bool
     hold: str | None
 
 

@@ -221,6 +221,13 @@ def _credentials(db: sqlite_utils.Database) -> None:
     _append_only(db, "audit_log")
 
 
+@_steps(name="0004_reboot_required")
+def _reboot_required(db: sqlite_utils.Database) -> None:
+    """Whether the last heartbeat said that the device asks for a restart; null for those from before."""
+    for table in ("devices", "heartbeats"):
+        db.table(table).add_column("reboot_required", int)
+
+
 def _append_only(db: sqlite_utils.Database, table: str) -> None:
     """Nothing recorded is ever changed. Deleting stays possible: what is kept about a home has a limited time."""
     db.conn.execute(

@@ -119,6 +119,7 @@ class Heartbeat(Body):
     idle_seconds: Count | None = None
     gate: GateReport | None = None
     update: UpdateReport | None = None
+    reboot_required: bool = False
 
 
 class StatusReport(Body):

@@ -24,10 +24,10 @@ _COLUMNS = {
 # The hot path: one statement each, prepared once per connection by sqlite3's own cache.
 _SEEN = """UPDATE devices SET last_seen_at = ?, boot_id = ?, clock_synchronised = ?, uptime_seconds = ?,
  agent_version = ?, timezone = ?, assistant = ?, installed = ?, active = ?, idle_seconds = ?, gate_decision = ?,
- gate_reason = ?, gate_retry_at = ?, update_id = ?, update_status = ? WHERE id = ?"""
+ gate_reason = ?, gate_retry_at = ?, update_id = ?, update_status = ?, reboot_required = ? WHERE id = ?"""
 _HEARTBEAT = """INSERT INTO heartbeats (device_id, received_at, sent_at, boot_id, clock_synchronised, uptime_seconds,
- agent_version, installed, active, idle_seconds, gate_decision, gate_reason, gate_retry_at, update_id, update_status)
- VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+ agent_version, installed, active, idle_seconds, gate_decision, gate_reason, gate_retry_at, update_id, update_status,
+ reboot_required) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
 def find(connection: sqlite3.Connection, device_id: str) -> sqlite3.Row | None:
@@ -57,7 +57,7 @@ def record_heartbeat(connection: sqlite3.Connection, device_id: str, beat: wire.
     )
     about_update = (update.id, update.status) if update else (None, None)
     machine = (beat.boot_id, beat.clock_synchronised, beat.uptime_seconds, beat.agent_version)
-    tail = (assistant.installed, assistant.active, beat.idle_seconds, *about_gate, *about_update)
+    tail = (assistant.installed, assistant.active, beat.idle_seconds, *about_gate, *about_update, beat.reboot_required)
     connection.execute(_SEEN, (at, *machine, beat.timezone, assistant.name, *tail, device_id))
     connection.execute(_HEARTBEAT, (device_id, at, times.render(beat.sent_at), *machine, *tail))
 
@@ -125,6 +125,7 @@ def answer(row: sqlite3.Row, now: datetime, online_for: timedelta) -> answers.De
         online=last_seen_at is not None and last_seen_at >= now - online_for and row["state"] == ACTIVE,
         gate=gate,
         update=update,
+        reboot_required=bool(row["reboot_required"]),
     )
 
 

@@ -121,13 +121,18 @@ def build_deb(
 
 @dataclass
 class Repo:
-    """One prefix (``/repo/SUITE``) with one channel; ``publish`` signs what is there."""
+    """One prefix (``/repo/SUITE``) with one channel; ``publish`` signs what is there.
+
+    With other words in its Release file it stands for an archive of Debian.
+    """
 
     folder: Path
     keys: Keys
     suite: str
     debs: list[Path] = field(default_factory=list)
     origin: str = "pi-ota"
+    label: str = "pi-ota"
+    channel: str = "stable"
 
     def copy(self, folder: Path) -> Repo:
         """The same repository once more, to be changed."""
@@ -194,9 +199,9 @@ class Repo:
         self.add(build_deb(work, NAME, version, unit, control=control, scripts=scripts), sign=sign)
 
     def publish(self, *, key: str | None = None, date: float | None = None) -> None:
-        """Write ``Packages`` and ``InRelease`` of channel stable."""
+        """Write ``Packages`` and ``InRelease`` of the channel."""
         listed = b"".join(self._stanza(deb) for deb in self.debs)
-        dist = self.base / "dists/stable"
+        dist = self.base / "dists" / self.channel
         (dist / "main/binary-amd64").mkdir(parents=True, exist_ok=True)
         indexes = {
             "main/binary-amd64/Packages": listed,
@@ -204,7 +209,7 @@ class Repo:
         }
         sums = "".join(f" {hashlib.sha256(body).hexdigest()} {len(body)} {path}\n" for path, body in indexes.items())
         release = (
-            f"Origin: {self.origin}\nLabel: pi-ota\nSuite: stable\nCodename: stable\n"
+            f"Origin: {self.origin}\nLabel: {self.label}\nSuite: {self.channel}\nCodename: {self.channel}\n"
             "Architectures: amd64\nComponents: main\n"
             f"Date: {formatdate(date, usegmt=True)}\nSHA256:\n{sums}"
         )
@@ -225,9 +230,12 @@ class Repo:
 
 
 class RepoServer:
-    """Serves a folder on loopback to the device with the right credentials; counts the body bytes it sends."""
+    """Serves a folder on loopback to the device with the right credentials; counts the body bytes it sends.
 
-    def __init__(self, folder: Path) -> None:
+    On another address of loopback it stands for a mirror of Debian, which asks for none.
+    """
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self.body_bytes = 0
         self.status: int | None = None
         self.requests: list[str] = []
@@ -242,7 +250,7 @@ class RepoServer:
 
             def do_GET(self) -> None:
                 outer.requests.append(self.path)
-                if self.headers.get("Authorization") != expected:
+                if host == "127.0.0.1" and self.headers.get("Authorization") != expected:
                     self._refuse(401)
                 elif outer.status:
                     self._refuse(outer.status)
@@ -264,9 +272,9 @@ class RepoServer:
             def log_message(self, *arguments: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((host, 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http://{host}:{self._server.server_address[1]}"
 
     def __enter__(self) -> RepoServer:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()

@@ -14,12 +14,13 @@ import shutil
 import subprocess
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo.mmdebstrap import mmdebstrap
 from pi_hook.files import Root
-from pi_hook.ports import Step, StepRequest, StepResult
+from pi_hook.ports import Request, Step, StepRequest, StepResult, SystemRequest
 from pi_hook.step_files import Ticket, read_result, write_request
 
 if TYPE_CHECKING:
@@ -136,7 +137,14 @@ class AptRoot:
 
     def step(self, step: Step, version: str, urgency: str = "scheduled", name: str = "sample-assistant") -> StepResult:
         """Run a step as its unit would, and read what it left."""
-        ticket = Ticket(str(uuid.uuid4()), StepRequest(name, version, urgency))
+        return self._step(step, StepRequest(name, version, urgency))
+
+    def system_step(self, step: Step, packages: str, name: str = "sample-assistant") -> StepResult:
+        """Run a step of the system as its unit would, and read what it left."""
+        return self._step(step, SystemRequest(name, packages, datetime.now(UTC)))
+
+    def _step(self, step: Step, request: Request) -> StepResult:
+        ticket = Ticket(str(uuid.uuid4()), request)
         write_request(self.root, step, ticket)
         done = self.run("python3", "-m", "pi_hook.worker", step, env={"PYTHONPATH": "/usr/lib/pi-hook"}, check=False)
         print(done.stdout)  # shown by pytest where the test fails

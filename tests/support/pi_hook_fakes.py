@@ -24,14 +24,17 @@ from pi_hook.ports import (
     Hands,
     Installed,
     Problem,
+    RebootFlag,
     ReleaseCommand,
     ReleaseError,
     ReleaseTerms,
+    Request,
     ServiceError,
     ServiceState,
     Step,
     StepRequest,
     StepResult,
+    SystemRequest,
 )
 from pi_hook.wire import Heartbeat, HeartbeatAnswer, Offer, Registered, Registration, Status, Withheld
 
@@ -140,7 +143,7 @@ class World:
         self.kept: list[frozenset[str]] = []
         self.problems: frozenset[str] = frozenset()
         self.apt: AptSettings | None = None
-        self.at_work: tuple[Step, StepRequest] | None = None
+        self.at_work: tuple[Step, Request] | None = None
         """A step whose unit is at work while no daemon runs."""
         self.during: dict[Step, Callable[[], None]] = {}
         """What else happens, once, while a step is at work."""
@@ -158,9 +161,18 @@ class World:
         self.begin_errors: list[str] = []
         self.waiting: WaitingCommand | None = None
         """A health command that is at work."""
+        self.system_steps: list[tuple[Step, SystemRequest]] = []
+        """Every step of the system that was done."""
+        self.system_problems: dict[Step, list[Problem]] = {}
+        """The problems of its next runs."""
+        self.left_results: dict[tuple[Step, SystemRequest], StepResult] = {}
+        """Of steps that ended while no daemon ran."""
+        self.flag: RebootFlag | None = None
+        self.reboots = 0
+        self.reboot_errors: list[str] = []
 
     def hands(self) -> Hands:
-        return Hands(self, self, self, self, self, _Apt(self))
+        return Hands(self, self, self, self, self, _Apt(self), _Machine(self))
 
     def reboot(self) -> None:
         """Everything starts anew; the service with whatever ``current`` names."""
@@ -172,11 +184,28 @@ class World:
 
     # StepRunner
 
-    def start(self, step: Step, request: StepRequest) -> FakeRunningStep:
-        return FakeRunningStep(lambda: self.do(step, request))
+    def start(self, step: Step, request: Request) -> FakeRunningStep:
+        if isinstance(request, SystemRequest):
+            wanted = request
+            return FakeRunningStep(lambda: self.do_system(step, wanted))
+        update = request
+        return FakeRunningStep(lambda: self.do(step, update))
 
-    def join(self, step: Step, request: StepRequest) -> FakeRunningStep | None:
+    def join(self, step: Step, request: Request) -> FakeRunningStep | None:
         return self.start(step, request) if self.at_work == (step, request) else None
+
+    def left(self, step: Step, request: Request) -> StepResult | None:
+        return self.left_results.get((step, request)) if isinstance(request, SystemRequest) else None
+
+    def do_system(self, step: Step, request: SystemRequest) -> StepResult:
+        self.at_work = None
+        self.during.pop(step, lambda: None)()
+        self.system_steps.append((step, request))
+        problems = self.system_problems.get(step)
+        problem = problems.pop(0) if problems else None
+        return StepResult(
+            step, request.version, problem, "as the test wants it", changed=() if problem else ("libc6 2",)
+        )
 
     def do(self, step: Step, request: StepRequest) -> StepResult:
         self.at_work = None
@@ -296,6 +325,21 @@ class World:
 
     def read(self) -> Conditions:
         return Conditions(self.problems)
+
+
+@dataclass
+class _Machine:
+    """``ports.Machine``."""
+
+    world: World
+
+    def reboot_flag(self) -> RebootFlag | None:
+        return self.world.flag
+
+    def reboot(self) -> None:
+        self.world.reboots += 1
+        if self.world.reboot_errors:
+            raise OSError(self.world.reboot_errors.pop(0))
 
 
 @dataclass

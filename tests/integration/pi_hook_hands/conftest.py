@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pi_hook.apt_source import AptSourceFiles
-from pi_hook.ports import AptSettings, Step
+from pi_hook.ports import UPDATE_STEPS, AptSettings
 from tests.support import apt_root
 from tests.support.apt_repo import DEVICE_ID, NAME, TOKEN, Keys, Repo, RepoServer
 
@@ -94,7 +94,7 @@ def first_release(
     try:
         with RepoServer(repo.folder) as server:
             point_at(device, repo, server)
-            for step in Step:
+            for step in UPDATE_STEPS:
                 result = device.step(step, "1.0.0")
                 assert result.problem is None, result.message
     finally:

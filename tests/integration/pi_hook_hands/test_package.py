@@ -93,7 +93,7 @@ def test_an_upgrade_of_the_agent_touches_no_step_unit(agent_deb: Path, tmp_path:
     for name, script in scripts.items():
         for line in script.splitlines():
             acts = "systemctl" in line or "deb-systemd-invoke" in line
-            assert not (acts and any(step in line for step in Step)), f"{name}: {line}"
+            assert not (acts and any(f"pi-hook-{step}" in line for step in Step)), f"{name}: {line}"
     assert "deb-systemd-invoke stop" not in scripts.get("preinst", "")
 
 

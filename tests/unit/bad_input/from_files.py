@@ -73,6 +73,17 @@ def _(place: Place) -> str:
     return worked(place, json.dumps({**GOOD_REQUEST, "urgency": "at once"}))
 
 
+@steps("a request for packages of the system that do not exist")
+def _(place: Place) -> str:
+    path = request_path(place.small.root, Step.SYSTEM)
+    path.parent.mkdir(parents=True)
+    request = {"schema": 1, "id": "x", "name": NAME, "packages": "some", "begun": "2026-03-29T01:30:00+00:00"}
+    path.write_text(json.dumps(request))
+    assert run_step(Step.SYSTEM, place.small.root) is None
+    assert not result_path(place.small.root, Step.SYSTEM).exists()
+    return place.caplog.text
+
+
 @steps("a result that is missing, damaged, or of another run")
 def _(place: Place) -> str:
     place.programs.put("systemctl", "case $1 in show) echo inactive;; start) echo Unit failed. >&2; exit 1;; esac")
@@ -133,6 +144,14 @@ def _(place: Place) -> str:
 @memory("`state.json` of a newer agent")
 def _(place: Place) -> str:
     return restarted(place, "state.json", '{"schema": 2}')[1]
+
+
+@memory("`system.json` that cannot be used")
+def _(place: Place) -> str:
+    device, said = restarted(place, "system.json", '{"schema": 1}')
+    assert (place.folder / "state/system.json.unusable").exists()
+    assert device.world.system_steps != []
+    return said
 
 
 @memory("`outbox.json` that cannot be used")

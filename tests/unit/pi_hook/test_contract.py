@@ -54,6 +54,10 @@ def test_a_full_heartbeat_is_written_as_agreed() -> None:
     assert heartbeat().to_json() == body("heartbeat_requests", "full")
 
 
+def test_a_restart_that_is_asked_for_is_written_as_agreed() -> None:
+    assert heartbeat(reboot_required=True).to_json() == body("heartbeat_requests", "restart asked for")
+
+
 def test_a_fresh_device_s_heartbeat_is_written_as_agreed() -> None:
     fresh = heartbeat(
         clock_synchronised=False, uptime_seconds=3, timezone="Etc/UTC", installed=None, active=None,

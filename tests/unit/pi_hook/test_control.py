@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pi_hook import cli
+from pi_hook import cli, config
 from pi_hook.clock import SystemClock
 from pi_hook.control import LONGEST_LINE, MOST_CLIENTS
 from pi_hook.daemon import Daemon
@@ -160,10 +160,34 @@ def test_a_gate_that_fails_ends_in_255(running: Running, monkeypatch: pytest.Mon
     assert running.pi_hook("gate") == 255
 
 
+@pytest.mark.parametrize("given", ["file", "folder", "boot"])
+def test_without_a_daemon_the_gate_fails_where_there_are_settings_and_is_open_where_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    """As systemd starts the daemon: by the conditions of its unit."""
+    places = {"file": tmp_path / "pi-hook.toml", "folder": tmp_path / "pi-hook.d", "boot": tmp_path / "boot.toml"}
+    for name, path in zip(("SETTINGS_FILE", "SETTINGS_FOLDER", "BOOT_FILE"), places.values(), strict=True):
+        monkeypatch.setattr(config, name, path)
+    places["folder"].mkdir()
+    nowhere = ["--socket", str(tmp_path / "none.sock"), "gate"]
+    assert cli.main(nowhere) == 0
+    assert "no settings" in capsys.readouterr().out
+    (places["folder"] / "10-any.toml" if given == "folder" else places[given]).write_text("")
+    assert cli.main(nowhere) == 255
+    assert "no daemon answers" in capsys.readouterr().err
+
+
+def test_the_unit_starts_the_daemon_exactly_where_the_gate_expects_one() -> None:
+    unit = (Path(__file__).parents[3] / "debian" / "pi-hook.service").read_text(encoding="utf-8")
+    conditions = {line.partition("=|")[2] for line in unit.splitlines() if line.startswith("Condition")}
+    assert conditions == {str(config.SETTINGS_FILE), str(config.SETTINGS_FOLDER), str(config.BOOT_FILE)}
+
+
 def test_without_a_daemon_the_gate_fails_and_status_reads_the_files(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nowhere = ["--socket", str(tmp_path / "none.sock"), "--state", str(tmp_path / "state")]
+    monkeypatch.setattr("pi_hook.config.configured", lambda: True)
     assert cli.main([*nowhere, "gate"]) == 255
     assert cli.main([*nowhere, "hold"]) == 69
     assert "no daemon answers" in capsys.readouterr().err

@@ -104,7 +104,7 @@ def test_the_shape_of_the_interfaces_page_is_the_daemons(device: Device) -> None
     example = json.loads(page.split("`pi-hook status --json`")[1].split("```json")[1].split("```")[0])
     given, wanted = device.status(), shape(example)
     assert set(given) == set(wanted)
-    for key in ("assistant", "gate", "timezone", "server", "update"):
+    for key in ("assistant", "gate", "timezone", "server", "system", "update"):
         assert set(given[key]) == set(wanted[key]), key
     assert set(given["history"][0]) == set(wanted["history"][0])
 

@@ -235,3 +235,20 @@ def test_a_heartbeat_may_not_be_larger_than_64_kilobytes(service: Service) -> No
     answer = service.request("POST", path, data=padded, content_type="application/json", token="device-token-for-tests")
     assert (answer.status_code, answer.get_json()["error"]["kind"]) == (413, "too_large")
     assert heartbeat()["idle_seconds"] == 120
+
+
+def test_a_restart_that_is_asked_for_is_shown_until_a_heartbeat_no_longer_says_so(service: Service) -> None:
+    service.register()
+
+    def shown() -> tuple[Any, ...]:
+        items = service.request("GET", "/api/v1/devices/", key=service.key("viewer")).get_json()["items"]
+        page = service.request("GET", f"/api/v1/devices/{DEVICE}", key=service.key("viewer")).get_json()
+        return items[0]["reboot_required"], page["reboot_required"]
+
+    assert shown() == (False, False)
+    service.beat("1.0.0", reboot_required=True)
+    assert shown() == (True, True)
+    service.beat("1.0.0")
+    assert shown() == (False, False)
+    rows = service.db.connection().execute("SELECT reboot_required FROM heartbeats ORDER BY id")
+    assert [tuple(row) for row in rows] == [(1,), (0,)]
