@@ -19,6 +19,7 @@ from pi_hook.files import Root
 from pi_hook.hostinfo import read_host
 from pi_hook.identity import load
 from pi_hook.server_set import apt_settings, channel_of, zone_of
+from pi_hook.settings_keys import SECRET
 from pi_hook.state import Memory, read_memory
 from pi_hook.talk import ask, connected
 from pi_hook.zone import device_zone
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pi_hook.ports import Clock
 
 _MODE = 0o660
+_OTHERS = 0o077
 _OK, _NOT_FOUND = 200, 404
 _RESTART = "systemctl restart pi-hook"
 
@@ -80,9 +82,15 @@ def look_at_all(around: Surroundings) -> list[Finding]:
     try:
         settings = around.load_settings()
     except PiHookError as error:
-        found = [Finding("settings", Level.FAIL, str(error), f"mend it, then {_RESTART}")]
+        closed = isinstance(error.__cause__, PermissionError)
+        found = [
+            Finding("settings", Level.WARN, "can be read by root only", "sudo pi-hook doctor")
+            if closed
+            else Finding("settings", Level.FAIL, str(error), f"mend it, then {_RESTART}")
+        ]
     else:
         found = [Finding("settings", Level.OK, f"{settings.assistant} from {settings.server_url}")]
+        found += examine([("settings", lambda: _secrets(around.root))])
     found += examine([("clock", lambda: doctor_system.clock(around.clock))])
     if settings is not None:
         memory = read_memory(around.state / "state.json") or Memory()
@@ -118,6 +126,17 @@ def _of_system(around: Surroundings, assistant: str | None) -> list[tuple[str, C
             ("unit", lambda: doctor_system.units(assistant)),
         ]
     return checks
+
+
+def _secrets(root: Root) -> Iterator[Finding]:
+    """Settings files that hold a secret are for root alone."""
+    folder = root.at(str(config.SETTINGS_FOLDER))
+    for path in [root.at(str(config.SETTINGS_FILE)), *sorted(folder.glob("*.toml"))]:
+        if not path.exists() or not path.stat().st_mode & _OTHERS:
+            continue
+        if SECRET & config.merge([config.read_fragment(path)]).keys():
+            words = f"{path} holds a secret, and others may read it"
+            yield Finding("settings", Level.WARN, words, f"chmod 600 {path}")
 
 
 def _status(around: Surroundings) -> dict[str, Any]:

@@ -321,6 +321,30 @@ def test_what_is_broken_is_named_with_what_mends_it(  # noqa: PLR0917  # a table
     assert finding.line().startswith(level)
 
 
+def test_settings_that_only_root_may_read_are_no_failure_and_an_open_secret_is_told(bench: Bench) -> None:
+    file = bench.small.path / "etc/pi-hook/pi-hook.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('[window]\nstart = "02:00"\n')
+    file.chmod(0o644)
+    assert bench.found("settings").level is Level.OK, "no secret in it"
+    more = bench.small.path / "etc/pi-hook/pi-hook.d/boot.toml"
+    more.parent.mkdir()
+    more.write_text('[enrollment]\ntoken = "s3cret"\n')
+    more.chmod(0o640)
+    finding = bench.found("settings")
+    assert (finding.level, finding.mend) == (Level.WARN, f"chmod 600 {more}")
+    assert "s3cret" not in finding.line()
+    more.chmod(0o600)
+    assert bench.found("settings").level is Level.OK
+
+    def closed() -> Settings:
+        raise SettingsError("pi-hook.toml cannot be read: Permission denied") from PermissionError()
+
+    bench.load = closed
+    finding = bench.found("settings")
+    assert (finding.level, finding.mend) == (Level.WARN, "sudo pi-hook doctor")
+
+
 def test_a_full_disk_and_one_that_forgets(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     for free, level in ((10**6, Level.FAIL), (10**8, Level.WARN), (10**10, Level.OK)):
         monkeypatch.setattr(conditions, "free_bytes", lambda _path, free=free: free)
