@@ -62,7 +62,7 @@ def restarted(device: Device, error: str | None, log_tail: str | None, facts: Fa
         entered = replace(device, update=update.enter(Phase.RECHECKING))
         return Transition(entered, effects=(Watch(_previous(update)),))
     if error is not None:
-        return _unwell(device, replace(update, why=error, log_tail=log_tail), facts, now)
+        return go_back(device, replace(update, why=error, log_tail=log_tail), facts, now)
     entered = replace(device, update=update.enter(Phase.VERIFYING))
     return Transition(entered, (note(update, "verifying"),), (Watch(update.version),))
 
@@ -76,7 +76,7 @@ def watched(device: Device, unwell: str | None, log_tail: str | None, facts: Fac
         unwell = unwell or _untrue(update, facts)
         if unwell is None:
             return succeeded(device, update, now)
-        return _unwell(device, replace(update, why=unwell, log_tail=log_tail), facts, now)
+        return go_back(device, replace(update, why=unwell, log_tail=log_tail), facts, now)
     previous = _previous(update)
     if unwell is None and facts.active != previous:
         unwell = f"current names {facts.active or 'no complete release'}"
@@ -95,7 +95,7 @@ def _untrue(update: Update, facts: Facts) -> str | None:
     return None
 
 
-def _unwell(device: Device, update: Update, facts: Facts, now: datetime) -> Transition:
+def go_back(device: Device, update: Update, facts: Facts, now: datetime) -> Transition:
     """The way back, if there is one; ``why`` of the update says what for."""
     update = replace(update.enter(Phase.RETURNING), strikes=0)
     if update.previous is None:

@@ -72,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     command("gate", _gate, "may unattended work start now? exit status 0 yes, 1 not now, 255 the gate failed")
     command("hold", _hold, "install nothing until `pi-hook release`")
     command("release", _release, "end a hold of `pi-hook hold`")
+    install = command("install", _install, "install the offered release now, whatever the time of day (root only)")
+    install.add_argument("--now", action="store_true", required=True, help="without this it is done by itself")
+    command("rollback", _rollback, "go back to the release before, without the network (root only)")
     worker = command("worker", _worker, "do one step of an update (systemd units do)")
     worker.add_argument("step", choices=["refresh", "download", "install", "lists", "system", "recover"])
     return parser
@@ -182,6 +185,24 @@ def _release(options: argparse.Namespace) -> int:
     held = _ask(options, "release")["held"]
     print("still held by the operator" if held else "released")
     return EXIT_OK
+
+
+def _install(options: argparse.Namespace) -> int:
+    from pi_hook.follow import override  # noqa: PLC0415  # other commands stay quick
+
+    return override(options.socket, "install", "succeeded", _say, now=True)
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from pi_hook.follow import override  # noqa: PLC0415  # other commands stay quick
+
+    status = override(options.socket, "rollback", "rolled_back", _say)
+    _say("a newer release may still be offered; `pi-hook hold` keeps this one until `pi-hook release`")
+    return status
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)
 
 
 def _worker(options: argparse.Namespace) -> int:

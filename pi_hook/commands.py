@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pi_hook.activity import LONGEST_BUSY_SECONDS
-from pi_hook.errors import BadMessageError
-from pi_hook.status import gate_status
+from pi_hook.errors import BadMessageError, OverrideError
+from pi_hook.status import gate_status, past_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,10 @@ _FIELDS = {
     "gate": frozenset[str](),
     "hold": frozenset[str](),
     "release": frozenset[str](),
+    "install": frozenset({"now"}),
+    "rollback": frozenset[str](),
 }
+_FOR_ROOT = frozenset({"install", "rollback"})
 _LONGEST_WHY = 200
 
 
@@ -44,18 +47,22 @@ class Commands:
         maintenance: Maintenance,
         exchange: Exchange,
         status: Callable[[], dict[str, Any]],
+        assistant: str,
     ) -> None:
         self._activity, self._ledger, self._clock, self._driver = activity, ledger, clock, driver
         self._maintenance, self._exchange, self._status = maintenance, exchange, status
+        self._assistant = assistant
 
-    def handle(self, sender: int, message: dict[str, Any]) -> dict[str, Any]:
-        """Do one command. Raises ``BadMessageError`` naming what is wrong with it."""
+    def handle(self, sender: int, message: dict[str, Any], *, root: bool) -> dict[str, Any]:
+        """Do one command. Raises ``PiHookError`` naming what is wrong with it, or why it cannot be done."""
         command = message["command"]
         if command not in _FIELDS:
             raise BadMessageError(f"there is no command {command!r}; there are {', '.join(_FIELDS)}")
         unknown = message.keys() - _FIELDS[command] - {"command"}
         if unknown:
             raise BadMessageError(f"the command {command} has no field {min(unknown)!r}")
+        if command in _FOR_ROOT and not root:
+            raise OverrideError(f"only root may ask for {command}; use sudo", kind="forbidden")
         answer: dict[str, Any] = getattr(self, f"_do_{command}")(sender, message)
         return answer
 
@@ -106,3 +113,27 @@ class Commands:
         self._driver.look_again()
         self._exchange.soon()
         return {"held": device.held}
+
+    def _do_install(self, _sender: int, message: dict[str, Any]) -> dict[str, Any]:
+        if message.get("now") is not True:
+            raise BadMessageError('releases are installed by themselves; say "now": true to override the rules of time')
+        self._exchange.soon()
+        newest = self._newest()
+        self._driver.install_now()
+        return self._overridden(newest)
+
+    def _do_rollback(self, _sender: int, _message: dict[str, Any]) -> dict[str, Any]:
+        newest = self._newest()
+        self._driver.roll_back(self._assistant)
+        return self._overridden(newest)
+
+    def _newest(self) -> dict[str, Any] | None:
+        return next((past_status(past) for past in reversed(self._ledger.memory.device.history)), None)
+
+    def _overridden(self, newest: dict[str, Any] | None) -> dict[str, Any]:
+        """What to follow, and the newest outcome before it."""
+        update = self._ledger.memory.device.update
+        if update is None:
+            raise OverrideError("it came to its end at once; `pi-hook status` shows how")
+        self._exchange.soon()
+        return {"version": update.version, "previous": update.previous, "newest": newest}

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import socket
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,12 +28,14 @@ LONGEST_LINE = 4096
 MOST_CLIENTS = 32
 GROUP = "pi-hook"
 _MODE = 0o660
+_CREDENTIALS = struct.Struct("iII")
+"""``struct ucred``: process, user, group."""
 
 
 class Handler(Protocol):
     """Who answers. Raises ``PiHookError`` for a message that cannot be done."""
 
-    def handle(self, sender: int, message: dict[str, Any]) -> dict[str, Any]: ...
+    def handle(self, sender: int, message: dict[str, Any], *, root: bool) -> dict[str, Any]: ...
 
     def gone(self, sender: int) -> None: ...
 
@@ -41,6 +44,8 @@ class Handler(Protocol):
 class _Client:
     channel: socket.socket
     number: int
+    root: bool
+    """Whether the process at the other end is root's."""
     buffer: bytearray = field(default_factory=bytearray)
 
 
@@ -81,7 +86,7 @@ class ControlServer:
                 channel.close()
                 return
             channel.setblocking(False)  # the library's own signature
-            client = _Client(channel, self._next)
+            client = _Client(channel, self._next, _user(channel) == 0)
             self._next += 1
             self._clients[client.number] = client
             self._loop.add_reader(channel.fileno(), lambda: self._read(client))
@@ -108,7 +113,7 @@ class ControlServer:
             message = json.loads(line)
             if not isinstance(message, dict) or not isinstance(message.get("command"), str):
                 raise BadMessageError('send one JSON object a line, such as {"command": "activity"}')
-            answer = {"ok": True, **self._handler.handle(client.number, message)}
+            answer = {"ok": True, **self._handler.handle(client.number, message, root=client.root)}
         except (ValueError, RecursionError):
             answer = _refusal("bad_request", "the line is not JSON")
         except PiHookError as error:
@@ -127,6 +132,12 @@ class ControlServer:
             self._loop.remove_reader(client.channel.fileno())
             client.channel.close()
             self._handler.gone(client.number)
+
+
+def _user(channel: socket.socket) -> int:
+    """The user at the other end, as the kernel says."""
+    credentials = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(credentials)[1])
 
 
 def _refusal(kind: str, message: str) -> dict[str, Any]:

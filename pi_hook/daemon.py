@@ -144,6 +144,7 @@ class Daemon:
             maintenance=self.maintenance,
             exchange=self.exchange,
             status=self.status,
+            assistant=settings.assistant,
         )
         self._gate = gate
         self._control = ControlServer(self.loop, parts.run_folder / "control.sock", commands)

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pi_hook import activation, machine
+from pi_hook import activation, machine, overrides
 from pi_hook.commanding import Commanding
 from pi_hook.effects import (
     AskGate,
@@ -111,6 +111,27 @@ class Driver:
     def unwelcome(self) -> None:
         """The server does not want this device any more: nothing new is begun; what was activated is still proven."""
         self._tell(lambda device, _facts, _now: machine.ungranted(device))
+
+    def install_now(self) -> None:
+        """A person's ``pi-hook install --now``. Raises ``OverrideError``."""
+        self._tell(lambda device, facts, _now: overrides.install_now(device, facts))
+        _log.info("%s", overrides.INSTALL_NOW)
+
+    def roll_back(self, name: str) -> None:
+        """A person's ``pi-hook rollback``. Raises ``OverrideError``."""
+
+        def event(device: Device, facts: Facts, now: datetime) -> Transition:
+            def target() -> str:
+                active, releases = facts.active or "", self._hands.releases
+                oldest = releases.terms(active).oldest_rollback
+                return overrides.way_back(device, active, releases.present(), oldest, self._hands.packages.compare)
+
+            transition = overrides.roll_back(device, facts, name, target, now)
+            self._forget_timers()  # of an update that is set aside
+            _log.info("%s", overrides.ROLL_BACK)
+            return transition
+
+        self._tell(event)
 
     def decide(self, facts: Facts) -> Decision:
         """What the gate says now."""

@@ -51,6 +51,12 @@ class NoDaemonError(PiHookError):
     exit_status = EXIT_NO_DAEMON
 
 
+class OverrideError(PiHookError):
+    """What a person asked for cannot or must not be done now; says why."""
+
+    kind = "refused"
+
+
 class ServerError(PiHookError):
     """The server could not be asked, or did not do what was asked; trying again later may help."""
 

@@ -11,7 +11,7 @@ from pi_hook.backoff import jittered
 from pi_hook.enroll import EnrollError, register
 from pi_hook.errors import RefusedError, ServerError
 from pi_hook.server_set import apt_settings, as_allowed, channel_of
-from pi_hook.update import Phase
+from pi_hook.update import UNREPORTED, Phase
 from pi_hook.wire import Gate, Heartbeat
 
 if TYPE_CHECKING:
@@ -232,7 +232,9 @@ class Exchange:
             active=facts.active,
             idle_seconds=None if idle is None else int(idle.total_seconds()),
             gate=Gate(decision.decision, decision.reason, decision.retry_at),
-            update=None if update is None else (update.offer.update_id, status_word(update)),
+            update=None
+            if update is None or update.offer.update_id == UNREPORTED
+            else (update.offer.update_id, status_word(update)),
             reboot_required=self._reboot_required(),
         )
 

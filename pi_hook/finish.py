@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pi_hook.effects import Effect, Facts, Note, Protect, Sweep, Transition
-from pi_hook.update import MOST_HISTORY, Bad, Device, Outcome, Past, Update
+from pi_hook.update import MOST_HISTORY, UNREPORTED, Bad, Device, Outcome, Past, Update
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,6 +27,11 @@ def note(
     return Note(update.offer.update_id, update.version, status, reason, retry_at, detail, log_tail)
 
 
+def told_of(update: Update, detail: str | None = None) -> str | None:
+    """A detail, and who has overridden the gate, if anybody has."""
+    return "; ".join(words for words in (detail, update.override) if words) or None
+
+
 def barred(update: Update, facts: Facts) -> str | None:
     """Why there is no way back from this update, as a sentence; None where there is one, or nothing to go back to."""
     if facts.barred is None:
@@ -44,7 +49,9 @@ def succeeded(device: Device, update: Update, now: datetime) -> Transition:
 
 def rolled_back(device: Device, update: Update, now: datetime) -> Transition:
     """The previous release is active again and well. The bad one stays installed (dpkg), so its layers do too."""
-    keep = _versions(update.version, update.previous, device.last_good)
+    # What is well now is the last good one, also where a person left one that was.
+    device = replace(device, last_good=update.previous)
+    keep = _versions(update.version, update.previous)
     detail = f"{update.why or 'the new release was not healthy'}; {update.previous} is active again"
     return _end(device, update, Outcome.ROLLED_BACK, now, detail=detail, effects=(Protect(keep), Sweep(keep)))
 
@@ -63,13 +70,16 @@ def _end(
     detail: str | None = None,
     effects: tuple[Effect, ...] = (),
 ) -> Transition:
-    past = Past(update.offer.update_id, update.version, outcome, now, detail)
+    detail = told_of(update, detail)
+    offer = update.offer
+    past = Past(offer.update_id, update.version, outcome, now, detail, offer.granted_at, offer.expedited)
     bad = tuple(bad for bad in device.bad if bad.version != update.version)
     if outcome is not Outcome.SUCCEEDED:
-        bad = (*bad, Bad(update.version, update.offer.granted_at, update.offer.expedited))[-_MOST_BAD:]
+        bad = (*bad, Bad(update.version, offer.granted_at, offer.expedited))[-_MOST_BAD:]
     device = replace(device, update=None, bad=bad, history=(*device.history, past)[-MOST_HISTORY:])
     tail = None if outcome is Outcome.SUCCEEDED else update.log_tail
-    return Transition(device, (note(update, str(outcome), detail=detail, log_tail=tail),), effects)
+    notes = (note(update, str(outcome), detail=detail, log_tail=tail),)
+    return Transition(device, notes if offer.update_id != UNREPORTED else (), effects)
 
 
 def _versions(*versions: str | None) -> frozenset[str]:

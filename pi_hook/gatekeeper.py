@@ -69,6 +69,7 @@ class Gatekeeper:
             waiting=self._waiting(update.offer),
             stage=Stage.ACTIVATE if update.phase is Phase.INSTALLED else Stage.INSTALL,
             first=first,
+            override=update.override is not None,
             held=memory.device.held or facts.installed.held or self._withheld_by_hold(),
             withheld=memory.device.withheld is not None or memory.stopped is not None,
             # Where a cause is known it is the reason, and the same word as in the status that was reported.
@@ -145,6 +146,7 @@ class Gatekeeper:
         waiting: timedelta = timedelta(0),
         stage: Stage = Stage.INSTALL,
         first: bool = False,
+        override: bool = False,
         withheld: bool = False,
         downloaded: bool = True,
         granted: bool = True,
@@ -161,6 +163,7 @@ class Gatekeeper:
             device_id=self._device_id,
             stage=stage,
             first_installation=first,
+            override=override,
             held=held,
             withheld=withheld,
             since_contact=self.since_contact() if granted else None,

@@ -28,7 +28,7 @@ from pi_hook.effects import (
     Transition,
     Watch,
 )
-from pi_hook.finish import barred, failed, note
+from pi_hook.finish import barred, failed, note, told_of
 from pi_hook.policy import Decided, Decision, Urgency
 from pi_hook.ports import Problem, ReleaseCommand, Step, StepResult
 from pi_hook.reasons import Reason
@@ -137,7 +137,7 @@ def gate_said(device: Device, decision: Decision, facts: Facts) -> Transition:
         effects = (Protect(kept), BeginStep(Step.INSTALL))
         # The count of tries stays, as with every step: else what is locked out would be tried twice a minute for ever.
         entered = replace(update.enter(Phase.INSTALLING), tries=update.tries)
-        return Transition(replace(device, update=entered), (note(update, "installing"),), effects)
+        return Transition(replace(device, update=entered), (note(update, "installing", detail=told_of(update)),), effects)
     if not facts.holds(update.version):
         words = facts.installed.broken or f"dpkg has {facts.installed.version or 'nothing'} installed by now"
         gone = (note(update, "deferred", reason=Reason.NOT_DOWNLOADED, detail=words),)
@@ -147,7 +147,7 @@ def gate_said(device: Device, decision: Decision, facts: Facts) -> Transition:
     if facts.terms.before_activation and not update.hook_done and facts.active != update.version:
         hook = RunHook(ReleaseCommand.BEFORE_ACTIVATION, update.version)
         return _enter(device, update, Phase.PREPARING, effects=(hook,))
-    notes = (note(update, "activating", detail=barred(update, facts)),)
+    notes = (note(update, "activating", detail=told_of(update, barred(update, facts))),)
     return _enter(device, update, Phase.ACTIVATING, notes=notes, effects=(Flip(update.version),))
 
 

@@ -10,6 +10,8 @@ How the rules are read where DESIGN.md leaves room:
 * Unknown idle time (every configured source is broken) proves no rest, so an urgent release has the window only; in the
   window nobody can be asked, and the window itself is the protection.
 * A first installation interrupts nobody: it asks no rule of time (docs/adr/0001-first-installation.md).
+* A person at the device may override what protects people from being interrupted (window, rest, unknown time), and
+  nothing else: not a hold, not a withhold, not BUSY, no condition of the device (``pi-hook install --now``).
 * A grant that the server has not confirmed for a while waits for it, as it may have been paused; after
   ``offline_grace`` it counts again (docs/adr/0002-unconfirmed-grants.md).
 """
@@ -94,6 +96,8 @@ class Situation:
     device_id: str | None = None
     stage: Stage = Stage.INSTALL
     first_installation: bool = False
+    override: bool = False
+    """A person at the device has said now: no rule of time is asked, every other one is."""
     held: bool = False
     """By the operator, by ``pi-hook hold``, or by ``apt-mark hold``."""
     withheld: bool = False
@@ -159,7 +163,7 @@ def _unconfirmed(situation: Situation, rules: Rules) -> bool:
 
 def _free_of_wall_clock(situation: Situation, rules: Rules) -> bool:
     """Whether a rule that only measures lengths of time says yes now."""
-    if situation.first_installation:
+    if situation.first_installation or situation.override:
         return True
     after = _urgent_after(situation, rules)
     return after is not None and after <= _ZERO
@@ -183,7 +187,7 @@ def _quiet_after(situation: Situation, rules: Rules) -> timedelta:
 
 def _earliest(situation: Situation, rules: Rules, not_before: datetime) -> datetime | None:
     """The earliest instant from ``not_before`` on at which a rule of time says yes; idle and waiting grow till then."""
-    if situation.first_installation:
+    if situation.first_installation or situation.override:
         return not_before
     now = situation.now.astimezone(UTC)
     candidates = []

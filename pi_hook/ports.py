@@ -166,6 +166,9 @@ class Releases(Protocol):
     def complete(self, version: str) -> bool:
         """Whether the release directory and its deps layer are wholly there."""
 
+    def present(self) -> list[str]:
+        """The versions that are complete here, highest first."""
+
     def activate(self, version: str) -> None:
         """Sync, then point ``current`` at the version by one rename, then sync the folder. Raises ``ReleaseError``."""
 

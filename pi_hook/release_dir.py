@@ -50,6 +50,10 @@ class ReleaseDir:
             return []
         return sorted(found, key=functools.cmp_to_key(compare_versions), reverse=True)
 
+    def present(self) -> list[str]:
+        """The versions that are complete here, highest first."""
+        return [version for version in self.versions() if self.complete(version)]
+
     def active(self) -> str | None:
         """The version that ``current`` names and that is complete; None where missing, dangling or incomplete."""
         version = self.named()

@@ -173,10 +173,19 @@ def _device(body: dict[str, Any]) -> Device:
         held_here=body["held_here"] is True,
         last_good=body["last_good"],
         bad=tuple(Bad(b["version"], parse_time(b["granted_at"], "at"), b["expedited"] is True) for b in body["bad"]),
-        history=tuple(
-            Past(p["update_id"], p["version"], Outcome(p["outcome"]), parse_time(p["at"], "at"), p["detail"])
-            for p in body["history"]
-        ),
+        history=tuple(_past(p) for p in body["history"]),
+    )
+
+
+def _past(body: dict[str, Any]) -> Past:
+    return Past(
+        body["update_id"],
+        body["version"],
+        Outcome(body["outcome"]),
+        parse_time(body["at"], "at"),
+        body["detail"],
+        _time(body.get("granted_at")),  # an older agent did not write these
+        body.get("expedited") is True,
     )
 
 

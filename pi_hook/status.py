@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pi_hook.policy import Decision
     from pi_hook.state import Memory
     from pi_hook.system import System
+    from pi_hook.update import Past
 
 
 def memory_status(memory: Memory) -> dict[str, Any]:
@@ -36,14 +37,17 @@ def memory_status(memory: Memory) -> dict[str, Any]:
             "urgency": str(update.urgency),
             "phase": str(update.phase),
             "blocked": update.blocked,
+            "override": update.override,
         },
         "last_good": device.last_good,
         "bad_versions": [bad.version for bad in device.bad],
-        "history": [
-            {"version": past.version, "outcome": str(past.outcome), "at": rfc3339(past.at), "detail": past.detail}
-            for past in reversed(device.history)
-        ],
+        "history": [past_status(past) for past in reversed(device.history)],
     }
+
+
+def past_status(past: Past) -> dict[str, Any]:
+    """An update that has ended."""
+    return {"version": past.version, "outcome": str(past.outcome), "at": rfc3339(past.at), "detail": past.detail}
 
 
 def gate_status(decision: Decision) -> dict[str, Any]:

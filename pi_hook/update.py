@@ -10,6 +10,8 @@ from pi_hook.policy import Urgency
 from pi_hook.wire import Offer, Withheld  # as above
 
 MOST_HISTORY = 10
+UNREPORTED = "-"
+"""Stands for the update's id where the server knows of none: what a person did is in the log and the history only."""
 
 
 class Phase(StrEnum):
@@ -76,6 +78,8 @@ class Update:
     log_tail: str | None = None
     hook_done: bool = False
     """The hook of this phase has been run, and what it did still holds."""
+    override: str | None = None
+    """Who has said that no rule of time is to be asked, for people."""
 
     @property
     def version(self) -> str:
@@ -103,6 +107,9 @@ class Past:
     outcome: Outcome
     at: datetime
     detail: str | None = None
+    granted_at: datetime | None = None
+    """Of the grant it was tried under; None where an older agent noted it."""
+    expedited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ Moves (DESIGN.md, "One update on the device"):
   agent that was interrupted there asks its gate anew, and so may begin to activate once more.
 - Otherwise installing, activating, restarting, verifying only go on, or repeat after a power cut.
 - Steps may be left out: a server restored from a backup hears from the middle of an update.
-- succeeded, rolled_back and failed are final.
+- rolled_back and failed are final, and so is succeeded but for a person at the device: who goes back from a release
+  later on (``pi-hook rollback``) makes it rolled_back, or failed where the release before is not well either.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ class Report:
 
 def legal(before: Status, after: Status) -> bool:
     """Whether a device may move from ``before`` to ``after``."""
+    if before is Status.SUCCEEDED:
+        return after in {Status.ROLLED_BACK, Status.FAILED}
     if after is Status.GRANTED or before in FINAL:
         return False
     if after in FINAL or before not in STARTED:

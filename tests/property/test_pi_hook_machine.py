@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pi_hook.errors import OverrideError
 from pi_hook.ports import Problem, ReleaseCommand, ReleaseTerms, Step
 from tests.integration.pi_hook_daemon.story import Device
 from tests.support.pi_hook_fakes import Release
@@ -18,7 +20,11 @@ TRANSIENT = [Problem.UNREACHABLE, Problem.NOT_PUBLISHED, Problem.DISK_FULL, Prob
 
 problems = st.dictionaries(st.sampled_from(Step), st.lists(st.sampled_from(TRANSIENT), max_size=2), max_size=3)
 disturbances = st.lists(
-    st.tuples(st.sampled_from(["kill", "power cut", "press", "nothing", "server gone"]), st.integers(1, 40)), max_size=8
+    st.tuples(
+        st.sampled_from(["kill", "power cut", "press", "nothing", "server gone", "install now", "go back"]),
+        st.integers(1, 40),
+    ),
+    max_size=8,
 )
 
 
@@ -71,11 +77,21 @@ def disturb(device: Device, what: str, rounds: int) -> None:
         device.press()
     elif what == "server gone":
         device.server.reachable = not device.server.reachable
+    elif what == "install now":
+        with contextlib.suppress(OverrideError):
+            device.daemon.driver.install_now()
+    elif what == "go back":
+        with contextlib.suppress(OverrideError):
+            device.daemon.driver.roll_back("sample-assistant")
 
 
 def check(device: Device, kind: str) -> None:
     world, server = device.world, device.server
     outcomes = [word for word in server.words("1.1.0") if word in OUTCOMES]
+    if outcomes == ["succeeded", "rolled_back"]:  # a person left it again
+        assert kind == "good"
+        assert "a person asked" in (server.statuses[-1].detail or "")
+        outcomes = ["rolled_back"]
     assert len(outcomes) == 1
     if outcomes == ["succeeded"]:
         assert kind == "good"

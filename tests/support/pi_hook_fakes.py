@@ -244,6 +244,9 @@ class World:
     def complete(self, version: str) -> bool:
         return version in self.on_disk
 
+    def present(self) -> list[str]:
+        return sorted(self.on_disk, reverse=True)
+
     def activate(self, version: str) -> None:
         if self.flip_errors:
             raise ReleaseError(self.flip_errors.pop(0))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from selectors import BaseSelector, SelectorKey
 from typing import Any
 
 import pytest
 
-from pi_hook import cli, config
+from pi_hook import cli, config, control, follow
 from pi_hook.clock import SystemClock
 from pi_hook.control import LONGEST_LINE, MOST_CLIENTS
 from pi_hook.daemon import Daemon
@@ -24,14 +27,19 @@ from tests.support.pi_hook_fakes import Release
 class Running:
     """A daemon whose loop runs in a thread, for clients in this one; its clock stands still."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, seconds_a_turn: float = 0.0) -> None:
         self.device = Device(folder)
-        self.device.world.published["1.0.0"] = Release()
-        self.device.clock.wait = lambda selector, timeout: selector.select(0.01)  # type: ignore[method-assign]  # threads
+        self.device.world.published = {"1.0.0": Release(), "1.1.0": Release()}
+        self._seconds = seconds_a_turn
+        self.device.clock.wait = self._wait  # type: ignore[method-assign]  # threads
         self.daemon: Daemon = self.device.start()
         self.socket = folder / "run" / "control.sock"
         self._thread = threading.Thread(target=self.daemon.loop.run)
         self._thread.start()
+
+    def _wait(self, selector: BaseSelector, timeout: float) -> list[tuple[SelectorKey, int]]:
+        self.device.clock.advance(min(self._seconds, timeout))
+        return selector.select(0.005)
 
     def say(self, raw: bytes) -> dict[str, Any]:
         with connected(self.socket, 5) as channel:
@@ -222,3 +230,82 @@ def test_the_real_clock_reads() -> None:
     one, two = SystemClock().read(), SystemClock().read()
     assert two.monotonic >= one.monotonic > 0
     assert one.wall.tzinfo is not None
+
+
+@pytest.fixture
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """A daemon whose time flies: 1.0.0 runs there, 1.1.0 is offered and waits for the night."""
+    monkeypatch.setattr(follow, "_PAUSE", 0.01)
+    running = Running(tmp_path, seconds_a_turn=5.0)
+    server = running.device.server
+    server.offer("1.0.0", "scheduled")
+    wait_until(lambda: "succeeded" in server.words("1.0.0"))
+    server.offer("1.1.0", "scheduled")
+    wait_until(lambda: "deferred" in server.words("1.1.0"))
+    yield running
+    running.stop()
+
+
+def wait_until(seen: Callable[[], bool]) -> None:
+    for _ in range(6000):
+        if seen():
+            return
+        time.sleep(0.01)
+    raise AssertionError("not seen within a minute")
+
+
+def test_install_now_and_rollback_are_followed_to_their_end(quick: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert quick.pi_hook("install", "--now") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "1.1.0 runs and is being watched" in said
+    assert said[-1] == "1.1.0 succeeded: a person asked for it (`pi-hook install --now`)"
+    assert quick.pi_hook("rollback") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2].startswith("1.1.0 rolled back: a person asked to go back")
+    assert "pi-hook hold" in said[-1]
+    assert quick.device.world.running == "1.0.0"
+    wait_until(lambda: quick.device.server.words("1.1.0")[-1] == "rolled_back")
+
+
+def test_an_override_that_ends_otherwise_is_no_success(quick: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    quick.device.world.published["1.1.0"].crashes = True
+    assert quick.pi_hook("install", "--now") == 1
+    assert "1.1.0 rolled back: " in capsys.readouterr().out
+    assert quick.pi_hook("rollback") == 1
+    assert "pi-hook: no release that could be gone back to from 1.0.0" in capsys.readouterr().err
+
+
+def test_what_it_waits_for_is_said(quick: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    with connected(quick.socket, 5) as channel:
+        ask(channel, "busy", seconds=30, why="an alarm")
+        assert quick.pi_hook("install", "--now") == 0
+    assert "1.1.0 is waiting: BUSY, the assistant is in the middle of something" in capsys.readouterr().out
+
+
+def test_an_update_that_is_taken_back_is_said_too(quick: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    with connected(quick.socket, 5) as channel:
+        ask(channel, "busy", why="an alarm")
+        quick.device.server.offered = None
+        assert quick.pi_hook("install", "--now") == 1
+    assert "1.1.0 is not offered to this device any more" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["install", "rollback"])
+def test_overrides_are_for_root_alone(running: Running, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setattr(control, "_user", lambda _channel: 1000)
+    answer = running.say(json.dumps({"command": command}).encode() + b"\n")
+    assert (answer["ok"], answer["error"]["kind"]) == (False, "forbidden")
+    assert "use sudo" in answer["error"]["message"]
+
+
+def test_who_is_at_the_other_end_is_what_the_kernel_says() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert control._user(one) == os.getuid()
+
+
+def test_install_without_now_is_refused(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "by themselves" in running.say(b'{"command": "install"}\n')["error"]["message"]
+    with pytest.raises(SystemExit):
+        running.pi_hook("install")
+    assert "--now" in capsys.readouterr().err

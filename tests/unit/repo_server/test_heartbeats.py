@@ -175,12 +175,12 @@ def test_a_batch_is_taken_in_the_order_of_its_sequence_numbers(service: Service)
 def test_illegal_and_late_ones_are_recorded_acknowledged_and_change_nothing(service: Service) -> None:
     service.register()
     update = service.announce()
-    service.report(update, status(5, "succeeded"))
+    service.report(update, status(5, "rolled_back"))
     assert service.report(update, status(6, "failed"), status(4, "installing")).json == {"acknowledged": 6}
     assert service.report(update, status(7, "failed", version="9.9")).json == {"acknowledged": 7}
-    assert [(item["status"], item["sequence"]) for item in progress(service, update)] == [("succeeded", 5)]
+    assert [(item["status"], item["sequence"]) for item in progress(service, update)] == [("rolled_back", 5)]
     assert events(service) == [
-        (5, "succeeded", "applied"), (4, "installing", "stale"), (6, "failed", "illegal"), (7, "failed", "illegal"),
+        (5, "rolled_back", "applied"), (4, "installing", "stale"), (6, "failed", "illegal"), (7, "failed", "illegal"),
     ]  # fmt: skip
 
 

@@ -16,7 +16,9 @@ PREPARING = {Status.REFRESHED, Status.DOWNLOADING, Status.DOWNLOADED}
 @pytest.mark.parametrize("before", Status)
 @pytest.mark.parametrize("after", Status)
 def test_every_pair_of_statuses(before: Status, after: Status) -> None:
-    if before in FINAL or after is Status.GRANTED:
+    if before is Status.SUCCEEDED:
+        expected = after in {Status.ROLLED_BACK, Status.FAILED}
+    elif before in FINAL or after is Status.GRANTED:
         expected = False
     elif after in FINAL:
         expected = True
@@ -46,8 +48,14 @@ def test_a_repeat_and_a_late_one_change_nothing() -> None:
 
 
 def test_an_illegal_move_changes_nothing() -> None:
-    known = Progress(Status.SUCCEEDED, 7)
-    assert apply(known, Report(8, Status.ROLLED_BACK)) == (known, Verdict.ILLEGAL)
+    known = Progress(Status.ROLLED_BACK, 7)
+    assert apply(known, Report(8, Status.SUCCEEDED)) == (known, Verdict.ILLEGAL)
+
+
+@pytest.mark.parametrize("after", [Status.ROLLED_BACK, Status.FAILED])
+def test_a_person_may_go_back_from_what_had_succeeded(after: Status) -> None:
+    known, verdict = apply(Progress(Status.SUCCEEDED, 7), Report(8, after))
+    assert (known, verdict) == (Progress(after, 8), Verdict.APPLIED)
 
 
 def test_a_report_about_another_version_is_no_move_of_this_update() -> None:
