@@ -20,15 +20,16 @@ _pi_hook() {
     esac
     local words=""
     case "$command" in
-        "") words="status doctor explain activity hold release gate enroll daemon worker --help --version" ;;
+        "") words="status doctor explain activity hold release install rollback gate enroll daemon worker --help --version" ;;
         status | doctor) words="--json --help" ;;
         explain)
             words="--at --timezone --idle --urgency --waiting --busy --clock-unsynced --withheld --held --device-id --config
                 --json --help"
             ;;
         activity) words="used busy free --seconds --why --help" ;;
-        worker) words="refresh download install lists system recover --help" ;;
-        hold | release | gate | enroll | daemon) words="--help" ;;
+        worker) words="refresh download install reinstall lists system recover --help" ;;
+        install) words="--now --help" ;;
+        hold | release | rollback | gate | enroll | daemon) words="--help" ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
 }

@@ -5,16 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pi_hook.effects import AskGate, Facts, Flip, Restart, RetryLater, RunHook, StopService, Transition, Watch
+from pi_hook.effects import (
+    AskGate,
+    BeginStep,
+    Facts,
+    Flip,
+    Restart,
+    RetryLater,
+    RunHook,
+    StopService,
+    Transition,
+    Watch,
+)
 from pi_hook.finish import barred, failed, note, rolled_back, succeeded
 from pi_hook.machine import MOST_STRIKES
-from pi_hook.ports import ReleaseCommand
+from pi_hook.ports import Problem, ReleaseCommand, Step
 from pi_hook.update import Device, Phase, Update
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pi_hook.ports import CommandResult
+    from pi_hook.ports import CommandResult, StepResult
+
+_HOPELESS = frozenset({Problem.NOT_PUBLISHED, Problem.UNTRUSTED})
+"""The .deb to go back with is not there, or not to be trusted: trying again does not bring it."""
 
 
 def hook_ended(device: Device, result: CommandResult, now: datetime) -> Transition:
@@ -103,7 +117,33 @@ def go_back(device: Device, update: Update, facts: Facts, now: datetime) -> Tran
     if no_way := barred(update, facts):
         stays = f"{update.why}; {no_way}, so {update.version} stays active; release a higher version that mends it"
         return failed(device, update, now, detail=stays)
-    return Transition(replace(device, update=update), effects=(Flip(update.previous),))
+    return begin_way_back(device, update, reinstall=facts.reinstall)
+
+
+def begin_way_back(device: Device, update: Update, *, reinstall: bool) -> Transition:
+    """The first thing to do on the way back to ``previous``; nobody asks the gate for it."""
+    if reinstall:
+        device = replace(device, update=update.enter(Phase.REINSTALLING))
+        return Transition(device, effects=(BeginStep(Step.REINSTALL),))
+    return Transition(replace(device, update=update), effects=(Flip(_previous(update)),))
+
+
+def reinstalled(device: Device, result: StepResult, facts: Facts, now: datetime) -> Transition:
+    """The step that installs the version before again has ended; what dpkg says counts."""
+    update = device.update
+    if update is None or update.phase is not Phase.REINSTALLING:
+        return Transition(device)
+    previous = _previous(update)
+    if result.version != previous:  # of an earlier way back
+        return Transition(device, effects=(BeginStep(Step.REINSTALL),))
+    if facts.installed.version == previous and facts.installed.broken is None:
+        return Transition(replace(device, update=update.enter(Phase.RETURNING)), effects=(Flip(previous),))
+    strikes = update.strikes + 1
+    if strikes >= MOST_STRIKES or result.problem in _HOPELESS:
+        detail = f"{update.why or 'the new release was not healthy'}; the way back to {previous} failed too"
+        return failed(device, update, now, detail=f"{detail}: {result.message or 'dpkg does not have it'}")
+    update = replace(update, strikes=strikes, tries=update.tries + 1)
+    return Transition(replace(device, update=update), effects=(RetryLater(update.tries),))
 
 
 def _not_flipped(device: Device, update: Update, error: str, now: datetime) -> Transition:

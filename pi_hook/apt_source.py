@@ -22,6 +22,8 @@ AUTH = "/etc/apt/auth.conf.d/pi-ota.conf"
 PREFERENCES = "/etc/apt/preferences.d/pi-ota"
 HOOK = "/etc/apt/apt.conf.d/51pi-ota-verify"
 KEEP = "/etc/apt/apt.conf.d/52pi-ota-keep"
+SHUN = "/etc/apt/preferences.d/00-pi-ota-bad"
+"""Versions that failed on this device. Of pins that name a package the first one counts: before our own others."""
 KEYRING = "/usr/share/keyrings/pi-ota-archive-keyring.gpg"
 NETWORK = "/var/lib/pi-hook/apt/network.conf"
 """Proxy and bandwidth of the agent's own runs (``apt_config`` takes it in). It may hold credentials, so 0600."""
@@ -74,7 +76,7 @@ class AptSourceFiles:
 
     def remove(self) -> None:
         """Remove the source first, then what limits it."""
-        for path in (SOURCE, AUTH, NETWORK, PREFERENCES, HOOK, KEEP):
+        for path in (SOURCE, AUTH, NETWORK, PREFERENCES, SHUN, HOOK, KEEP):
             remove_durably(self._root.at(path))
 
 

@@ -16,7 +16,7 @@ from pi_hook.enroll import consume_boot_file, forget_enrollment_token
 from pi_hook.hostinfo import read_host
 from pi_hook.ports import Hands
 from pi_hook.reboot import SystemMachine
-from pi_hook.release_dir import ReleaseDir
+from pi_hook.releases import AssistantReleases
 from pi_hook.service import AssistantService
 from pi_hook.sources import configured
 from pi_hook.units import SystemdSteps
@@ -31,7 +31,7 @@ def real_hands(assistant: str) -> Hands:
     return Hands(
         steps=SystemdSteps(),
         packages=Dpkg(assistant),
-        releases=ReleaseDir(assistant),
+        releases=AssistantReleases(assistant),
         service=AssistantService(assistant),
         conditions=SystemConditions(),
         apt_source=AptSourceFiles(),

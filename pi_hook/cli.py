@@ -76,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     install.add_argument("--now", action="store_true", required=True, help="without this it is done by itself")
     command("rollback", _rollback, "go back to the release before, without the network (root only)")
     worker = command("worker", _worker, "do one step of an update (systemd units do)")
-    worker.add_argument("step", choices=["refresh", "download", "install", "lists", "system", "recover"])
+    steps = ["refresh", "download", "install", "reinstall", "lists", "system", "recover"]
+    worker.add_argument("step", choices=steps)
     return parser
 
 

@@ -153,10 +153,27 @@ def _order(character: str) -> int:
     return ord(character) if character.isalpha() else ord(character) + 256
 
 
+_kept_layers: dict[tuple[Root, str, str], tuple[_Mark, set[str]]] = {}
+
+
 def layers_in_depends(root: Root, name: str, package: str) -> set[str]:
-    """The layers of the assistant that an installed package depends on, by exact name."""
+    """The layers of the assistant that an installed package depends on, by exact name; asked as ``query`` asks."""
+    mark = _mark(root)
+    kept = _kept_layers.get((root, name, package))
+    if kept is not None and kept[0] == mark:
+        return set(kept[1])
     command = ["dpkg-query", f"--admindir={root.at('/var/lib/dpkg')}", "--show"]
     command += ["--showformat=${Pre-Depends}, ${Depends}", package]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"LC_ALL": "C", "PATH": _PATH})
-    wanted = (part.split()[0].partition(":")[0] for part in re.split(r"[,|]", done.stdout) if part.split())
+    layers = layers_in(name, done.stdout)
+    if mark is not None:
+        if len(_kept_layers) >= _MOST_KEPT:
+            _kept_layers.clear()
+        _kept_layers[root, name, package] = (mark, layers)
+    return set(layers)
+
+
+def layers_in(name: str, dependencies: str) -> set[str]:
+    """The layers of the assistant in the text of a dependency field."""
+    wanted = (part.split()[0].partition(":")[0] for part in re.split(r"[,|]", dependencies) if part.split())
     return {dependency for dependency in wanted if is_layer(name, dependency)}

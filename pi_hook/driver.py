@@ -19,6 +19,7 @@ from pi_hook.effects import (
     Restart,
     RetryLater,
     RunHook,
+    Shun,
     StopService,
     Sweep,
     Transition,
@@ -126,7 +127,8 @@ class Driver:
                 oldest = releases.terms(active).oldest_rollback
                 return overrides.way_back(device, active, releases.present(), oldest, self._hands.packages.compare)
 
-            transition = overrides.roll_back(device, facts, name, target, now)
+            way = overrides.Way(target, self._hands.releases.reinstalls)
+            transition = overrides.roll_back(device, facts, name, way, now)
             self._forget_timers()  # of an update that is set aside
             _log.info("%s", overrides.ROLL_BACK)
             return transition
@@ -208,6 +210,8 @@ class Driver:
                 return self._protect(versions)
             case Sweep(keep):
                 self._sweep(keep)
+            case Shun(versions):
+                self._shun(versions)
             case Watch(version):
                 self._watcher.begin(version)
             case Flip() | Restart() | StopService() | RunHook():
@@ -232,14 +236,17 @@ class Driver:
         update = self._ledger.memory.device.update
         if update is None:
             return
-        request = StepRequest(update.offer.name, update.version, str(update.offer.urgency))
+        back = effect.step is Step.REINSTALL and update.previous is not None
+        version = update.previous if back and update.previous else update.version
+        request = StepRequest(update.offer.name, version, str(update.offer.urgency))
         (self._stepping.begin if isinstance(effect, BeginStep) else self._stepping.join)(effect.step, request)
 
     def _step_ended(self, result: StepResult) -> None:
         if result.not_before is not None:
             self._clock.proven(result.not_before)
             self._ledger.remember(not_before=self._clock.not_before)
-        self._tell(lambda device, facts, now: machine.step_ended(device, result, facts, now))
+        told = activation.reinstalled if result.step is Step.REINSTALL else machine.step_ended
+        self._tell(lambda device, facts, now: told(device, result, facts, now))
 
     def _step_gone(self) -> None:
         self._tell(lambda device, facts, _now: machine.step_gone(device, facts))
@@ -290,6 +297,12 @@ class Driver:
                 self._tell(lambda device, facts, now: machine.step_ended(device, result, facts, now))
                 return False
         return True
+
+    def _shun(self, versions: frozenset[str]) -> None:
+        try:
+            self._hands.releases.shun(versions)
+        except OSError as error:
+            _log.warning("apt cannot be kept away from the versions that failed here: %s", error)
 
     def _flip(self, version: str) -> None:
         error: str | None = None

@@ -30,6 +30,8 @@ class Facts:
     """Of the conditions of the gate."""
     terms: ReleaseTerms = field(default_factory=ReleaseTerms)
     """Of the version at work."""
+    reinstall: bool = False
+    """Whether the version before the one at work cannot be flipped to, but has to be installed again."""
     barred: str | None = None
     """The oldest version that the version at work can go back to, where the one before it is older still."""
 
@@ -112,7 +114,27 @@ class Sweep:
     keep: frozenset[str]
 
 
-Effect = BeginStep | JoinStep | AskGate | RetryLater | Protect | Flip | RunHook | StopService | Restart | Watch | Sweep
+@dataclass(frozen=True, slots=True)
+class Shun:
+    """Have apt keep away from these versions."""
+
+    versions: frozenset[str]
+
+
+Effect = (
+    BeginStep
+    | JoinStep
+    | AskGate
+    | RetryLater
+    | Protect
+    | Flip
+    | RunHook
+    | StopService
+    | Restart
+    | Watch
+    | Sweep
+    | Shun
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ _STATUS_OF_PHASE = {
     Phase.REFRESHED: "refreshed",
     Phase.INSTALLED: "installing",
     Phase.PREPARING: "installing",
+    Phase.REINSTALLING: "verifying",
     Phase.RETURNING: "verifying",
     Phase.RECHECKING: "verifying",
 }

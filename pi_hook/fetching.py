@@ -8,9 +8,12 @@ import apt_pkg
 from apt.progress.base import AcquireProgress
 
 from pi_hook.apt_errors import StepError, cause
+from pi_hook.apt_session import our_file
 from pi_hook.ports import Problem
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pi_hook.apt_session import AptSession
 
 _FAILED = (
@@ -86,3 +89,26 @@ def _error(text: str, what: str) -> StepError:
     found = cause(text, Problem.UNREACHABLE)
     advice = _ADVICE.get(found.problem)
     return StepError(found.problem, f"{what}{'; ' + advice if advice else ''}: {found.line}")
+
+
+def fetch_installed(session: AptSession, archives: Path) -> tuple[Path, int]:
+    """Fetch the .deb of the installed version of the assistant once more; returns its place and the bytes fetched.
+
+    Raises ``StepError``: NOT_PUBLISHED where our repository does not have it (any more).
+    """
+    name = session.run.name
+    current = session.cache[name].current_ver
+    found = our_file(current) if current else None
+    if current is None or found is None:
+        raise StepError(Problem.NOT_PUBLISHED, f"the installed version of {name} is not in our repository")
+    records = session.records
+    records.lookup(found)
+    deb = archives / f"{name}_{current.ver_str.replace(':', '%3a')}_{current.arch}.deb"
+    progress = Progress()
+    fetcher = apt_pkg.Acquire(progress)
+    uri = session.sources.find_index(found[0]).archive_uri(records.filename)
+    sha256 = str(records.hashes.find("SHA256"))
+    item = apt_pkg.AcquireFile(fetcher, uri, sha256, current.size, name, name, destfile=str(deb))
+    fetched = fetch(fetcher, progress)
+    del item  # kept until now: the fetcher writes into it
+    return deb, fetched

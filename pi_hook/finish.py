@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pi_hook.effects import Effect, Facts, Note, Protect, Sweep, Transition
+from pi_hook.effects import Effect, Facts, Note, Protect, Shun, Sweep, Transition
 from pi_hook.update import MOST_HISTORY, UNREPORTED, Bad, Device, Outcome, Past, Update
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _end(
     device = replace(device, update=None, bad=bad, history=(*device.history, past)[-MOST_HISTORY:])
     tail = None if outcome is Outcome.SUCCEEDED else update.log_tail
     notes = (note(update, str(outcome), detail=detail, log_tail=tail),)
+    effects = (*effects, Shun(frozenset(one.version for one in bad)))
     return Transition(device, notes if offer.update_id != UNREPORTED else (), effects)
 
 

@@ -75,6 +75,20 @@ def run_apt(command: list[str], run: Run, root: Root) -> str:
     return _run(command, environment) + _read_from(log, logged)
 
 
+def install_deb(request: StepRequest, deb: Path, root: Root) -> None:
+    """Install one .deb of ``NAME`` whose signature was checked (dpkg runs no hook of apt), whatever is installed now.
+
+    Raises ``StepError`` unless dpkg has it wholly installed afterwards.
+    """
+    at_root = [] if str(root.path) == "/" else [f"--root={root.path}"]
+    options = ["--force-confdef", "--force-confold", "--force-downgrade"]
+    output = _run(["dpkg", *at_root, "--install", *options, str(deb)], apt_config.environment())
+    own = [state for state in query(root, request.name) if state.package == request.name]
+    if not any(state.whole and state.version == request.version for state in own):
+        found = cause(output, Problem.DPKG_FAILED)
+        raise StepError(found.problem, f"{request.name} {request.version} could not be installed again: {found.line}")
+
+
 def _command(request: StepRequest, root: Root) -> list[str]:
     name = request.name
     whole = any(state.package == name and state.whole for state in query(root, name))

@@ -28,6 +28,7 @@ def look(hands: Hands, update: Update | None) -> Facts:
         serving=service.active,
         problems=hands.conditions.read().problems,
         terms=terms,
+        reinstall=update is not None and update.previous is not None and hands.releases.reinstalls(update.previous),
         barred=terms.oldest_rollback if _is_older(hands, update, terms.oldest_rollback) else None,
     )
 

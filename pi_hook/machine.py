@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from pi_hook.wire import HeartbeatAnswer, Offer
 
 _STEPS = {Phase.REFRESHING: Step.REFRESH, Phase.DOWNLOADING: Step.DOWNLOAD, Phase.INSTALLING: Step.INSTALL}
+_STEPS[Phase.REINSTALLING] = Step.REINSTALL
 _BEFORE = {Phase.REFRESHING: Phase.GRANTED, Phase.DOWNLOADING: Phase.REFRESHED, Phase.INSTALLING: Phase.DOWNLOADED}
+_BEFORE[Phase.REINSTALLING] = Phase.REINSTALLING  # the way back asks nobody
 """Where a step that did not do its work leaves the update."""
 _STRIKING = frozenset({Problem.UNTRUSTED, Problem.DPKG_FAILED, Problem.INTERRUPTED})
 """Problems that may be an accident; at the third the update has failed."""
@@ -129,7 +131,8 @@ def gate_said(device: Device, decision: Decision, facts: Facts) -> Transition:
         return Transition(device)
     if decision.decision is not Decided.INSTALL:
         return _deferred(device, update, decision)
-    previous = facts.active if facts.active != update.version else update.previous
+    # Of one ordinary package nothing is active while it is being replaced, and afterwards the new version is.
+    previous = facts.active if facts.active not in {None, update.version} else update.previous
     update = replace(update, previous=previous)
     if update.phase is Phase.DOWNLOADED:
         update = replace(update, first=facts.installed.version is None and facts.active is None)
@@ -137,7 +140,9 @@ def gate_said(device: Device, decision: Decision, facts: Facts) -> Transition:
         effects = (Protect(kept), BeginStep(Step.INSTALL))
         # The count of tries stays, as with every step: else what is locked out would be tried twice a minute for ever.
         entered = replace(update.enter(Phase.INSTALLING), tries=update.tries)
-        return Transition(replace(device, update=entered), (note(update, "installing", detail=told_of(update)),), effects)
+        return Transition(
+            replace(device, update=entered), (note(update, "installing", detail=told_of(update)),), effects
+        )
     if not facts.holds(update.version):
         words = facts.installed.broken or f"dpkg has {facts.installed.version or 'nothing'} installed by now"
         gone = (note(update, "deferred", reason=Reason.NOT_DOWNLOADED, detail=words),)
@@ -167,6 +172,8 @@ def go_on(device: Device, facts: Facts) -> Transition:
         return Transition(device, effects=(AskGate(),))
     if update.phase is Phase.ACTIVATING:
         return Transition(device, effects=(Flip(update.version),))
+    if update.phase is Phase.REINSTALLING:
+        return Transition(device, effects=(BeginStep(Step.REINSTALL),))
     if update.phase is Phase.RETURNING and update.previous is not None:
         return Transition(device, effects=(Flip(update.previous),))
     return _next_step(device, update, facts) if device.withheld is None else Transition(device)
@@ -223,7 +230,10 @@ def _begin(device: Device, offer: Offer, facts: Facts) -> Transition:
     update = Update(offer, Phase.GRANTED)
     if not facts.holds(offer.version):
         return go_on(replace(device, update=update), facts)
-    if facts.active != offer.version:
+    old = facts.serving and facts.running != offer.version
+    if facts.active != offer.version or old:
+        if facts.active == offer.version and device.last_good != offer.version:
+            update = replace(update, previous=device.last_good)
         return _enter(device, update, Phase.INSTALLED, effects=(AskGate(),))
     # It is there already (a person's own apt, a lost state): prove it before saying so.
     update = replace(update, previous=device.last_good if device.last_good != offer.version else None)

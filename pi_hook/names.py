@@ -46,6 +46,11 @@ def is_layer(name: str, package: str) -> bool:
     return package.startswith((f"{name}-app-", f"{name}-deps-", f"{name}-asset-"))
 
 
+def is_app(name: str, package: str) -> bool:
+    """Whether a package is a layer that holds a release directory."""
+    return package.startswith(f"{name}-app-")
+
+
 def is_ours(name: str, package: str) -> bool:
     """Whether a package may come from our repository and must carry the builder's signature."""
     return package == name or package in AGENT_PACKAGES or is_layer(name, package)

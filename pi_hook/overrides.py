@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pi_hook.activation import go_back
-from pi_hook.effects import Flip, Transition
+from pi_hook.activation import begin_way_back, go_back
+from pi_hook.effects import Transition
 from pi_hook.errors import OverrideError
 from pi_hook.finish import barred
 from pi_hook.machine import go_on
@@ -44,8 +44,18 @@ def install_now(device: Device, facts: Facts) -> Transition:
     return go_on(replace(device, update=replace(update, blocked=None)), facts)
 
 
-def roll_back(device: Device, facts: Facts, name: str, target: Callable[[], str], now: datetime) -> Transition:
-    """Go back from the active version, or from the one that is being watched. ``target`` is asked for where to.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a way back leads to, asked for when it is needed."""
+
+    target: Callable[[], str]
+    """The version; raises ``OverrideError`` where there is none."""
+    reinstalls: Callable[[str], bool]
+    """Whether that version has to be installed again."""
+
+
+def roll_back(device: Device, facts: Facts, name: str, way: Way, now: datetime) -> Transition:
+    """Go back from the active version, or from the one that is being watched.
 
     Raises ``OverrideError`` where there is no way back, or something is at work that must not be cut off.
     """
@@ -65,8 +75,9 @@ def roll_back(device: Device, facts: Facts, name: str, target: Callable[[], str]
             "no complete release is active, so there is none to leave; `systemctl start pi-hook-recover`"
         )
     # An update that only waits is set aside; where it still stands, the server offers it again.
-    back = Update(_offer(device, facts.active, name, now), Phase.RETURNING, previous=target(), why=ROLL_BACK)
-    return Transition(replace(device, update=back), effects=(Flip(back.previous or back.version),))
+    previous = way.target()
+    back = Update(_offer(device, facts.active, name, now), Phase.RETURNING, previous=previous, why=ROLL_BACK)
+    return begin_way_back(device, back, reinstall=way.reinstalls(previous))
 
 
 def way_back(

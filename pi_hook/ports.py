@@ -20,6 +20,8 @@ class Step(StrEnum):
     """Fetch every .deb of the granted version into the agent's own cache."""
     INSTALL = "install"
     """Run unattended-upgrades for exactly the granted version."""
+    REINSTALL = "reinstall"
+    """Install the version to go back to from the agent's own cache, where it cannot be flipped to."""
     LISTS = "lists"
     """Fetch the lists that a system upgrade goes by: our source's, and the system's where its packages count."""
     SYSTEM = "system"
@@ -158,16 +160,25 @@ class ReleaseTerms:
 
 
 class Releases(Protocol):
-    """The release directories and ``current``. Real: ``pi_hook.release_dir.ReleaseDir``."""
+    """Release directories and ``current``, or one ordinary package. Real: ``pi_hook.releases.AssistantReleases``."""
 
     def active(self) -> str | None:
-        """The version that ``current`` names and that is complete; None where missing, dangling or incomplete."""
+        """The version that ``current`` names and that is complete; None where missing, dangling or incomplete.
+
+        Of one ordinary package: the version that is wholly installed.
+        """
 
     def complete(self, version: str) -> bool:
         """Whether the release directory and its deps layer are wholly there."""
 
     def present(self) -> list[str]:
         """The versions that are complete here, highest first."""
+
+    def reinstalls(self, version: str) -> bool:
+        """Whether it takes the step REINSTALL to go back to this version: there is nothing to flip."""
+
+    def shun(self, versions: frozenset[str]) -> None:
+        """Have apt take none of these versions by itself, and no others than these; durable."""
 
     def activate(self, version: str) -> None:
         """Sync, then point ``current`` at the version by one rename, then sync the folder. Raises ``ReleaseError``."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pi_hook import repair
+from pi_hook import repair, verdicts
 from pi_hook.files import Root
 from pi_hook.ports import ReleaseError
 from pi_hook.release_dir import ReleaseDir
@@ -69,9 +69,10 @@ def _start(name: str) -> None:
 def main() -> int:
     """Exit status 0 where all is well, 1 where something is left to mend (the log says what)."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    memory = read_memory(Path("/var/lib/pi-hook/state.json"))
+    folder = Path("/var/lib/pi-hook")
+    memory = read_memory(folder / "state.json")
     try:
-        return 0 if recover(Root(), memory.device.last_good if memory else None) else 1
+        return 0 if recover(Root(), memory.device.last_good if memory else verdicts.last_good(folder)) else 1
     except OSError as error:
         _log.error("the repair stopped: %s", error)
         return 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
+from pi_hook import classic
 from pi_hook.apt_source import AUTH
 from pi_hook.files import Root
 from pi_hook.names import checked_name
@@ -68,7 +69,8 @@ class AssistantService:
         except OSError:  # it has just ended
             return None
         prefix = b"PI_OTA_RELEASE="
-        return next((v[len(prefix) :].decode(errors="replace") for v in variables if v.startswith(prefix)), None)
+        told = next((v[len(prefix) :].decode(errors="replace") for v in variables if v.startswith(prefix)), None)
+        return told or classic.running(self._name, pid, self._root)
 
     def restart(self) -> None:
         """``reset-failed``, then restart.
@@ -100,6 +102,9 @@ class AssistantService:
         """Start a command of a release as the service's user; None where the release names no such command."""
         folder = self._releases.folder(version)
         try:
+            own = classic.installed(self._name, self._root)
+            if own is not None and own.version == version:
+                return None  # one ordinary package names no commands
             asked = wanted(command, folder, version, f"/var/lib/{self._name}/state")
             if asked is None:
                 return None

@@ -1,7 +1,8 @@
 """What the agent remembers, durably: ``state.json`` with a schema number, and the outbox beside it.
 
-A file that cannot be used is set aside and the agent starts anew from what the world says; only the memory of bad
-versions and of deferrals is lost then, and sequence numbers go on above the reserved ceiling (``pi_hook.outbox``).
+A file that cannot be used is set aside and the agent starts anew from what the world says; only the memory of deferrals
+and of what has ended is lost then: the verdicts on versions are kept beside it (``pi_hook.verdicts``), and sequence
+numbers go on above the reserved ceiling (``pi_hook.outbox``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pi_hook import verdicts
 from pi_hook.durable import read_json, set_aside
 from pi_hook.errors import BadMessageError
 from pi_hook.files import write_atomic
@@ -81,10 +83,11 @@ class Ledger:
     """The durable memory and the outbox, changed together. Raises ``OSError`` where the disk refuses."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "state.json"
+        self._folder, self._path = folder, folder / "state.json"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.outbox = Outbox(folder)
-        self.memory = _load(self._path)
+        self.memory = _load(self._path) or Memory(device=verdicts.read(folder))
+        self._verdicts: tuple[str | None, tuple[Bad, ...]] | None = None
         self.outbox.append(self.memory.fresh)
 
     def commit(self, device: Device, notes: Iterable[Note], now: datetime) -> None:
@@ -108,6 +111,10 @@ class Ledger:
     def _write(self, memory: Memory) -> None:
         write_atomic(self._path, json.dumps({"schema": _SCHEMA, **_plain(memory)}, indent=1) + "\n", _MODE)
         self.memory = memory
+        reached = (memory.device.last_good, memory.device.bad)
+        if reached != self._verdicts:
+            verdicts.write(self._folder, memory.device)
+            self._verdicts = reached
 
 
 def read_memory(path: Path) -> Memory | None:
@@ -125,15 +132,15 @@ def _status(sequence: int, note: Note, now: datetime) -> Status:
     )
 
 
-def _load(path: Path) -> Memory:
+def _load(path: Path) -> Memory | None:
     body = read_json(path)
     if body is None:
-        return Memory()
+        return None
     try:
         return _memory(body)
     except (KeyError, TypeError, ValueError, BadMessageError) as error:
         set_aside(path, f"{type(error).__name__}: {error}")
-        return Memory()
+        return None
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  # any value of the memory
@@ -172,7 +179,7 @@ def _device(body: dict[str, Any]) -> Device:
         hold=body["hold"],
         held_here=body["held_here"] is True,
         last_good=body["last_good"],
-        bad=tuple(Bad(b["version"], parse_time(b["granted_at"], "at"), b["expedited"] is True) for b in body["bad"]),
+        bad=tuple(verdicts.bad_from(bad) for bad in body["bad"]),
         history=tuple(_past(p) for p in body["history"]),
     )
 

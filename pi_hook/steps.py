@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import apt_pkg
 
-from pi_hook import __version__, conditions, fetching, installing
+from pi_hook import __version__, classic, conditions, fetching, installing
 from pi_hook.apt_config import ARCHIVES, Run
 from pi_hook.apt_errors import StepError
 from pi_hook.apt_session import AptSession
@@ -86,11 +86,46 @@ def check_agent(request: StepRequest, minimum: str | None, agent: str = __versio
 def download(request: StepRequest, root: Root) -> StepResult:
     """Fetch every .deb of the granted version that is not here yet, and check hash and signature of each."""
     plan, fetched = fetch_plan(request, root)
+    fetched += keep_installed(request, root)
     for planned in plan.packages:
         if planned.ours:
             _require_signature(root.at(ARCHIVES) / planned.file_name, root)
     message = f"{len(plan.packages)} packages of {request.name} {request.version} are here, {fetched} bytes fetched"
     return StepResult(Step.DOWNLOAD, request.version, None, message, None, fetched)
+
+
+def reinstall(request: StepRequest, root: Root) -> StepResult:
+    """Install a version of ``NAME`` that is gone back to, from our own cache and without the network."""
+    name, version = request.name, request.version
+    installing.require_ready(root)
+    if not _whole(request, root):
+        deb = classic.cached_deb(name, version, root)
+        if deb is None:
+            raise StepError(
+                Problem.NOT_PUBLISHED, f"no .deb of {name} {version} is in {ARCHIVES}; release a higher version"
+            )
+        if why := signature_problem(deb, root):
+            raise StepError(Problem.UNTRUSTED, f"{deb.name} is refused: {why}")
+        installing.install_deb(request, deb, root)
+    classic.note_unpacked(version, root)
+    return StepResult(Step.REINSTALL, version, None, f"dpkg has {name} {version} wholly installed again")
+
+
+def keep_installed(request: StepRequest, root: Root) -> int:
+    """Have the .deb of the installed version in the cache where that is one ordinary package: it is the only way back.
+
+    Returns the bytes fetched. Where it is not to be had the log says so: the update is not held up by it.
+    """
+    own = classic.installed(request.name, root)
+    if own is None or own.version == request.version or classic.cached_deb(request.name, own.version, root):
+        return 0
+    try:
+        deb, fetched = fetching.fetch_installed(AptSession(Run(request.name, request.version), root), root.at(ARCHIVES))
+        _require_signature(deb, root)
+    except StepError as error:
+        _log.warning("there will be no way back to %s %s: %s", request.name, own.version, error)
+        return 0
+    return fetched
 
 
 def fetch_plan(request: StepRequest, root: Root, assistant: str = "") -> tuple[Plan, int]:
@@ -128,6 +163,7 @@ def install(request: StepRequest, root: Root) -> StepResult:
             # Nothing was left to be installed, and yet something of it is broken.
             words = "; ".join(f"{state.package} {state.version}: {state.words}" for state in _present(request, root))
             raise StepError(Problem.DPKG_FAILED, f"dpkg has not all of {request.name} installed: {words}")
+        classic.note_unpacked(request.version, root)
     else:
         fetched = 0
     message = f"dpkg has {request.name} {request.version} and its layers wholly installed"

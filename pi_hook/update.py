@@ -30,11 +30,12 @@ class Phase(StrEnum):
     ACTIVATING = "activating"  # the gate said yes: ``current`` is being flipped
     RESTARTING = "restarting"  # ``current`` is flipped: the service is being restarted
     VERIFYING = "verifying"  # the new release is watched
+    REINSTALLING = "reinstalling"  # it was unwell: the step that installs the version before it again is at work
     RETURNING = "returning"  # it was unwell: ``current`` is being flipped back and the service restarted
     RECHECKING = "rechecking"  # the old release is watched
 
 
-WORKING = frozenset({Phase.REFRESHING, Phase.DOWNLOADING, Phase.INSTALLING})
+WORKING = frozenset({Phase.REFRESHING, Phase.DOWNLOADING, Phase.INSTALLING, Phase.REINSTALLING})
 """A step is at work."""
 REPLACEABLE = frozenset(
     {Phase.GRANTED, Phase.REFRESHING, Phase.REFRESHED, Phase.DOWNLOADING, Phase.DOWNLOADED, Phase.INSTALLED}

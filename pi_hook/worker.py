@@ -52,12 +52,13 @@ def run_step(step: Step, root: Root) -> StepResult | None:
 def _do(step: Step, request: Request, root: Root) -> StepResult:
     from pi_hook import steps, system_steps  # noqa: PLC0415 - python-apt costs memory that a wrong call need not pay
 
-    if step in {Step.INSTALL, Step.SYSTEM}:
+    if step in {Step.INSTALL, Step.REINSTALL, Step.SYSTEM}:
         # A shutdown waits for the transaction (TimeoutStopSec); dpkg and its scripts inherit this.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if isinstance(request, SystemRequest):
         return {Step.LISTS: system_steps.lists, Step.SYSTEM: system_steps.upgrade}[step](request, root)
     work = {Step.REFRESH: steps.refresh, Step.DOWNLOAD: steps.download, Step.INSTALL: steps.install}
+    work[Step.REINSTALL] = steps.reinstall
     return work[step](request, root)
 
 

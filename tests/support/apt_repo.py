@@ -198,6 +198,19 @@ class Repo:
             scripts["conffiles"] = f"/etc/{NAME}.conf\n"
         self.add(build_deb(work, NAME, version, unit, control=control, scripts=scripts), sign=sign)
 
+    def classic(self, version: str, urgency: str = "scheduled", *, sign: bool = True, postinst: str = "") -> Path:
+        """Build one release that is one ordinary package; returns its .deb."""
+        work = self.folder / "work"
+        work.mkdir(parents=True, exist_ok=True)
+        control = f"Update-Urgency: {urgency}\nUpdate-Notes: one line\nUpgrade-Requires: app-restart\n"
+        main = f"/usr/lib/{NAME}/main"
+        files = {
+            main: f"#!/bin/sh\n# {version}\nexec sleep 1000\n",
+            f"/usr/lib/systemd/system/{NAME}.service": f"[Service]\nExecStart={main}\n",
+        }
+        scripts = {"postinst": f"#!/bin/sh\nset -e\n{postinst}\n"}
+        return self.add(build_deb(work, NAME, version, files, control=control, scripts=scripts), sign=sign)
+
     def publish(self, *, key: str | None = None, date: float | None = None) -> None:
         """Write ``Packages`` and ``InRelease`` of the channel."""
         listed = b"".join(self._stanza(deb) for deb in self.debs)

@@ -132,6 +132,11 @@ class World:
         self.broken: str | None = None
         self.held = False
         self.on_disk: set[str] = set()
+        self.classic = False
+        """Whether the releases are ordinary packages: one at a time is on the disk, the .debs of others are cached."""
+        self.cached: set[str] = set()
+        self.shunned: frozenset[str] = frozenset()
+        self.reinstalls_done: list[str] = []
         self.current: str | None = None
         self.running: str | None = None
         self.restarts = 0
@@ -211,15 +216,21 @@ class World:
         self.at_work = None
         self.during.pop(step, lambda: None)()
         release = self.published.get(request.version)
+        if step is Step.REINSTALL and request.version not in self.cached:
+            return StepResult(step, request.version, Problem.NOT_PUBLISHED, "its .deb is not in the cache")
         if release is None:
             return StepResult(step, request.version, Problem.NOT_PUBLISHED, "it is not in the signed lists")
         if release.problems.get(step):
             return StepResult(step, request.version, release.problems[step].pop(0), "as the test wants it")
         if step is Step.REFRESH:
             return StepResult(step, request.version, urgency=release.urgency)
-        if step is Step.INSTALL and not release.misses:
-            self.installs.append(request.version)
+        if step is Step.REINSTALL or (step is Step.INSTALL and not release.misses):
+            (self.installs if step is Step.INSTALL else self.reinstalls_done).append(request.version)
             self.installed_version = request.version
+            self.cached.add(request.version)
+            if self.classic:
+                self.on_disk.clear()
+                self.current = request.version if self.current is not None else None
             self.on_disk.add(request.version)
             if self.current is None:  # NAME's postinst
                 self.current = request.version
@@ -245,7 +256,13 @@ class World:
         return version in self.on_disk
 
     def present(self) -> list[str]:
-        return sorted(self.on_disk, reverse=True)
+        return sorted(self.cached if self.classic else self.on_disk, reverse=True)
+
+    def reinstalls(self, version: str) -> bool:
+        return self.classic and self.installed_version != version
+
+    def shun(self, versions: frozenset[str]) -> None:
+        self.shunned = versions
 
     def activate(self, version: str) -> None:
         if self.flip_errors:
@@ -258,13 +275,16 @@ class World:
             self._run()
 
     def terms(self, version: str) -> ReleaseTerms:
-        return self.published[version].terms if version in self.on_disk else ReleaseTerms()
+        return self.published[version].terms if version in self.on_disk and not self.classic else ReleaseTerms()
 
     def protect(self, versions: frozenset[str]) -> None:
         self.protected = versions
 
     def remove_others(self, keep: frozenset[str]) -> list[str]:
         self.kept.append(keep)
+        if self.classic:
+            self.cached &= keep
+            return []
         gone = sorted(self.on_disk - keep)
         self.on_disk &= keep
         return [f"{self.name}-app-{version}" for version in gone]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pi_hook import verdicts
 from pi_hook.effects import Effect
 from pi_hook.ports import Step, StepRequest
 from pi_hook.update import Phase
@@ -174,3 +175,53 @@ def test_an_unusable_outbox_costs_no_number_and_blocks_nothing(settled: Device) 
     settled.start()
     settled.until(settled.told("succeeded", "1.1.0"))
     assert (settled.folder / "state" / "outbox.json.unusable").exists()
+
+
+@pytest.mark.parametrize("damage", ["missing", "{", '{"schema": 1}'])
+def test_a_lost_state_file_makes_no_bad_version_new(settled: Device, damage: str) -> None:
+    """Even where the server has forgotten too."""
+    settled.run_for(3600)
+    bad = settled.server.offer("1.2.0", "urgent")
+    settled.until(settled.told("rolled_back", "1.2.0"))
+    settled.kill()
+    state = settled.folder / "state" / "state.json"
+    if damage == "missing":
+        state.unlink()
+    else:
+        state.write_text(damage)
+    settled.start()
+    settled.server.offered = bad
+    settled.run_for(3 * 24 * 3600)
+    assert settled.world.starts.count("1.2.0") == 1
+    assert settled.status()["bad_versions"] == ["1.2.0"]
+    assert settled.status()["last_good"] == "1.0.0"
+    settled.world.published["1.2.0"].crashes = False
+    settled.server.offer("1.2.0", "urgent", expedited=True)
+    settled.until(settled.told("succeeded", "1.2.0"))
+    assert settled.status()["bad_versions"] == []
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 9}', '{"schema": 1, "last_good": 3, "bad": []}'])
+def test_unusable_verdicts_are_set_aside_and_stop_nothing(settled: Device, content: str) -> None:
+    settled.kill()
+    state = settled.folder / "state"
+    (state / "state.json").unlink()
+    (state / "verdicts.json").write_text(content)
+    settled.start()
+    settled.run_for(3600)
+    settled.server.offer("1.1.0", "urgent")
+    settled.until(settled.told("succeeded", "1.1.0"))
+    assert (state / "verdicts.json.unusable").read_text() == content
+    assert verdicts.last_good(state) == "1.1.0"
+
+
+def test_a_bad_version_is_not_tried_again_after_a_restart_of_the_daemon(settled: Device) -> None:
+    settled.run_for(3600)
+    bad = settled.server.offer("1.2.0", "urgent")
+    settled.until(settled.told("rolled_back", "1.2.0"))
+    for go_away in (settled.kill, settled.power_cut):
+        go_away()
+        settled.start()
+        settled.server.offered = bad
+        settled.run_for(24 * 3600)
+    assert settled.world.starts.count("1.2.0") == 1

@@ -198,6 +198,15 @@ def test_the_last_good_release_is_preferred_to_a_newer_one(ready: AptRoot) -> No
     assert (ready.path / f"var/lib/{NAME}/current").readlink().name == "1.0.0"
 
 
+def test_the_last_good_release_is_known_without_the_state_file_too(ready: AptRoot) -> None:
+    ready.run("dpkg", "--install", *debs(ready, NAME, APP, "deps"))
+    (ready.path / f"var/lib/{NAME}/current").unlink()
+    Ledger(ready.path / "var/lib/pi-hook").commit(Device(last_good="1.0.0"), (), datetime.now(UTC))
+    (ready.path / "var/lib/pi-hook/state.json").write_text("{half")
+    assert ready.recover() == 0
+    assert (ready.path / f"var/lib/{NAME}/current").readlink().name == "1.0.0"
+
+
 def test_a_damaged_state_file_stops_no_repair(ready: AptRoot) -> None:
     ready.run("dpkg", "--install", *debs(ready, NAME, APP, "deps"))
     (ready.path / f"var/lib/{NAME}/current").unlink()

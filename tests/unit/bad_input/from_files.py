@@ -15,8 +15,10 @@ from pi_hook.ports import Problem, ReleaseCommand, ReleaseError, ServiceError, S
 from pi_hook.recovery import recover
 from pi_hook.release_dir import ReleaseDir
 from pi_hook.service import AssistantService
+from pi_hook.state import Ledger
 from pi_hook.step_files import request_path, result_path
 from pi_hook.units import SystemdSteps
+from pi_hook.update import Device as UpdateDevice
 from pi_hook.worker import main as worker_main
 from pi_hook.worker import run_step
 from tests.integration.pi_hook_daemon.story import Device
@@ -152,6 +154,15 @@ def _(place: Place) -> str:
     assert (place.folder / "state/system.json.unusable").exists()
     assert device.world.system_steps != []
     return said
+
+
+@memory("`verdicts.json` (bad versions, the last good one) that cannot be used")
+def _(place: Place) -> str:
+    state = place.folder / "state"
+    state.mkdir(parents=True)
+    (state / "verdicts.json").write_text('{"schema": 1, "last_good": null, "bad": [3]}')
+    assert Ledger(state).memory.device == UpdateDevice()
+    return place.caplog.text
 
 
 @memory("`outbox.json` that cannot be used")

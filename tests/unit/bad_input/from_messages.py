@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from pi_hook import cli
+from pi_hook import cli, control
 from pi_hook.client import HttpServer
 from pi_hook.control import LONGEST_LINE, MOST_CLIENTS
 from pi_hook.errors import RefusedError, ServerError
@@ -93,6 +93,18 @@ def _(place: Place) -> str:
 def _(place: Place) -> str:
     told(place, b'{"command": "busy", "why": 3}\n')
     return told(place, b'{"command": "busy", "why": "' + b"x" * 201 + b'"}\n')
+
+
+@sockets("`install` or `rollback` of a caller that is not root")
+def _(place: Place) -> str:
+    place.monkeypatch.setattr(control, "_user", lambda _channel: 1000)
+    told(place, b'{"command": "rollback"}\n')
+    return told(place, b'{"command": "install", "now": true}\n')
+
+
+@sockets('`install` without `"now": true`')
+def _(place: Place) -> str:
+    return told(place, b'{"command": "install", "now": 1}\n')
 
 
 @sockets("a line of more than 4,096 bytes")

@@ -169,7 +169,7 @@ def test_a_state_of_a_newer_program_is_set_aside(tmp_path: Path) -> None:
     Ledger(tmp_path).commit(FULL, [], AT)
     body = json.loads((tmp_path / "state.json").read_text())
     (tmp_path / "state.json").write_text(json.dumps({**body, "schema": 2}))
-    assert Ledger(tmp_path).memory.device == Device()
+    assert Ledger(tmp_path).memory.device == Device(last_good=FULL.last_good, bad=FULL.bad), "verdicts are kept twice"
     assert read_memory(tmp_path / "state.json") is None
 
 

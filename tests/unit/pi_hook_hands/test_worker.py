@@ -58,4 +58,4 @@ def test_without_a_request_nothing_is_done(small: SmallRoot) -> None:
 @pytest.mark.parametrize("arguments", [[], ["upgrade"], ["install", "now"]])
 def test_misuse(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert worker.main(arguments) == 2
-    assert "usage: pi-hook worker {refresh|download|install|lists|system|recover}" in capsys.readouterr().err
+    assert "usage: pi-hook worker {refresh|download|install|reinstall|lists|system|recover}" in capsys.readouterr().err
