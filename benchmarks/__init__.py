@@ -1,0 +1,1 @@
+"""What `make bench-device` measures; the figures go into docs/PERFORMANCE.md."""
