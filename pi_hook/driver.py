@@ -8,30 +8,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pi_hook import activation, machine, overrides
-from pi_hook.commanding import Commanding
 from pi_hook.effects import (
     AskGate,
     BeginStep,
     Facts,
-    Flip,
     JoinStep,
     Protect,
-    Restart,
     RetryLater,
-    RunHook,
-    Shun,
-    StopService,
-    Sweep,
     Transition,
-    Watch,
 )
+from pi_hook.handling import Handling
 from pi_hook.looking import look
 from pi_hook.policy import Decided, Decision
-from pi_hook.ports import ReleaseError, ServiceError, Step, StepRequest, StepResult
+from pi_hook.ports import ReleaseError, Step, StepRequest, StepResult
 from pi_hook.reasons import Reason, gate_words
 from pi_hook.stepping import Stepping, Turn, problem_of
 from pi_hook.update import REPLACEABLE, Phase
-from pi_hook.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +34,7 @@ if TYPE_CHECKING:
     from pi_hook.effects import Effect
     from pi_hook.gatekeeper import Gatekeeper
     from pi_hook.loop import Loop, Timer
-    from pi_hook.ports import CommandResult, Hands
+    from pi_hook.ports import Hands
     from pi_hook.state import Ledger
     from pi_hook.update import Device
     from pi_hook.wire import HeartbeatAnswer
@@ -85,8 +77,7 @@ class Driver:
         self._stepping = Stepping(loop, hands.steps, self._step_ended, self._step_gone, turn)
         self._ask_timer: Timer | None = None
         self._retry_timer: Timer | None = None
-        self._watcher = Watcher(loop, hands.service, soak_seconds, self._watched)
-        self._hook = Commanding(loop, hands.service, self._hook_ended)
+        self._handling = Handling(loop, hands, ledger, clock, soak_seconds=soak_seconds, tell=self._tell)
         self.decision = Decision(Decided.NOTHING)
         """The gate's last answer."""
 
@@ -160,8 +151,7 @@ class Driver:
 
     def close(self) -> None:
         """Let go of a step that is at work; its unit goes on and is joined at the next start."""
-        self._watcher.stop()
-        self._hook.close()
+        self._handling.close()
         self._stepping.close()
 
     def _tell(self, event: Callable[[Device, Facts, datetime], Transition]) -> None:
@@ -208,27 +198,9 @@ class Driver:
                 self._retry_later(tries)
             case Protect(versions):
                 return self._protect(versions)
-            case Sweep(keep):
-                self._sweep(keep)
-            case Shun(versions):
-                self._shun(versions)
-            case Watch(version):
-                self._watcher.begin(version)
-            case Flip() | Restart() | StopService() | RunHook():
-                self._handle(effect)
+            case _:
+                self._handling.handle(effect)
         return True
-
-    def _handle(self, effect: Flip | Restart | StopService | RunHook) -> None:
-        """What a person at the assistant would notice."""
-        match effect:
-            case Flip(version):
-                self._flip(version)
-            case Restart(version):
-                self._restart(version)
-            case StopService():
-                self._stop()
-            case RunHook(hook, version):
-                self._hook.begin(hook, version)
 
     # Steps
 
@@ -283,7 +255,7 @@ class Driver:
             if timer is not None:
                 timer.cancel()
 
-    # Releases and the service
+    # What is in use
 
     def _protect(self, versions: frozenset[str]) -> bool:
         try:
@@ -297,66 +269,6 @@ class Driver:
                 self._tell(lambda device, facts, now: machine.step_ended(device, result, facts, now))
                 return False
         return True
-
-    def _shun(self, versions: frozenset[str]) -> None:
-        try:
-            self._hands.releases.shun(versions)
-        except OSError as error:
-            _log.warning("apt cannot be kept away from the versions that failed here: %s", error)
-
-    def _flip(self, version: str) -> None:
-        error: str | None = None
-        try:
-            self._hands.releases.activate(version)
-        except (ReleaseError, OSError) as caught:
-            error = f"{version} cannot be activated: {caught}"
-        journal_time = self._clock.journal_time()
-        self._tell(lambda device, facts, now: activation.flipped(device, error, facts, now, journal_time))
-
-    def _hook_ended(self, result: CommandResult) -> None:
-        if result.problem is not None:
-            _log.warning("%s%s", result.problem, f"; it said: {result.output}" if result.output else "")
-        self._tell(lambda device, _facts, now: activation.hook_ended(device, result, now))
-
-    def _stop(self) -> None:
-        try:
-            self._hands.service.stop()
-        except (ServiceError, OSError) as error:
-            _log.warning("the service cannot be stopped for its hook: %s", error)
-
-    def _restart(self, version: str) -> None:
-        state = self._hands.service.state()
-        error: str | None = None
-        # In a crash loop systemd may have started the right release itself, just after the flip. Its counter would
-        # speak against that release for the whole soak; our own restart sets it to zero.
-        if not (state.active and state.release == version and state.restarts == 0):
-            try:
-                self._hands.service.restart()
-            except (ServiceError, OSError) as caught:
-                error = f"the service cannot be restarted: {caught}"
-        tail = self._tail() if error is not None else None
-        self._tell(lambda device, facts, now: activation.restarted(device, error, tail, facts, now))
-
-    def _watched(self, unwell: str | None) -> None:
-        tail = self._tail() if unwell is not None else None
-        self._tell(lambda device, facts, now: activation.watched(device, unwell, tail, facts, now))
-
-    def _tail(self) -> str | None:
-        update = self._ledger.memory.device.update
-        since = update.restarted_at if update is not None else None
-        try:
-            return self._hands.service.journal_tail(since or self._clock.journal_time()) or None
-        except (ServiceError, OSError) as error:
-            return f"the journal cannot be read: {error}"
-
-    def _sweep(self, keep: frozenset[str]) -> None:
-        try:
-            removed = self._hands.releases.remove_others(keep)
-        except (ReleaseError, OSError) as error:
-            _log.warning("old layers stay for now: %s", error)
-        else:
-            if removed:
-                _log.info("removed old layers: %s", " ".join(removed))
 
 
 def _in_words(reason: str | None, retry_at: datetime | None, detail: str | None) -> str:

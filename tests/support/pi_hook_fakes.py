@@ -136,6 +136,7 @@ class World:
         """Whether the releases are ordinary packages: one at a time is on the disk, the .debs of others are cached."""
         self.cached: set[str] = set()
         self.shunned: frozenset[str] = frozenset()
+        self.shun_errors: list[str] = []
         self.reinstalls_done: list[str] = []
         self.current: str | None = None
         self.running: str | None = None
@@ -262,6 +263,8 @@ class World:
         return self.classic and self.installed_version != version
 
     def shun(self, versions: frozenset[str]) -> None:
+        if self.shun_errors:
+            raise OSError(28, self.shun_errors.pop(0))
         self.shunned = versions
 
     def activate(self, version: str) -> None:

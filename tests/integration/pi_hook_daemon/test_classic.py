@@ -50,6 +50,13 @@ def test_a_bad_release_is_gone_back_from_by_installing_the_one_before(classic: D
     assert classic.only_legal_moves()
 
 
+def test_pins_that_cannot_be_written_hold_nothing_up(classic: Device, caplog: pytest.LogCaptureFixture) -> None:
+    classic.world.shun_errors = ["No space left on device"]
+    classic.server.offer("1.2.0", "urgent")
+    classic.until(classic.told("rolled_back", "1.2.0"))
+    assert "apt cannot be kept away from the versions that failed here" in caplog.text
+
+
 def test_without_the_package_before_there_is_no_way_back_and_it_is_said(classic: Device) -> None:
     classic.world.cached.clear()
     classic.server.offer("1.2.0", "urgent")
