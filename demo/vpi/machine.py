@@ -93,6 +93,8 @@ class VirtualPi:
                 stderr=log,
                 start_new_session=True,
             )
+        if saved is not None:
+            self._go_on()
         if wait:
             self.wait_until_up()
 
@@ -136,6 +138,8 @@ class VirtualPi:
     def save(self, file: Path, timeout: float = 300) -> None:
         """Write the running machine into a file and switch it off; all that it has written is then on its disks."""
         with self._monitored() as channel:
+            # Standing still: what two emulated processors write meanwhile may be missed.
+            channel.execute("stop")
             channel.execute("migrate", uri=f"exec:cat > {file}")
             deadline = time.monotonic() + timeout
             while (status := channel.execute("query-migrate").get("status")) != "completed":
@@ -153,6 +157,17 @@ class VirtualPi:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout)
         self._end()
+
+    def _go_on(self) -> None:
+        """Let a machine go on that was read from a file; as it was saved, it stands still."""
+        deadline = time.monotonic() + BOOT_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ChannelError), self._monitored() as channel:
+                if channel.execute("query-status")["status"] != "inmigrate":
+                    channel.execute("cont")
+                    return
+            time.sleep(0.1)
+        raise GuestError(f"the saved machine could not be read within {BOOT_SECONDS:.0f} s")
 
     def _make_boot_partition(self, files: Mapping[str, bytes]) -> None:
         content = self._folder / "boot"

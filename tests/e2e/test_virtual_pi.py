@@ -77,3 +77,18 @@ def test_cut_power_keeps_what_was_synced_and_it_boots_again(pi: VirtualPi) -> No
     pi.boot()
     assert pi.guest.run("cat /root/synced") == "kept\n"
     assert pi.guest.try_run("grep lost /root/unsynced").status != 0
+
+
+def test_it_goes_on_where_it_was_saved(pi: VirtualPi, tmp_path: Path) -> None:
+    boot = pi.guest.run("cat /proc/sys/kernel/random/boot_id")
+    pi.guest.run("echo here > /run/in-memory; echo there > /root/on-disk")
+    pi.save(tmp_path / "machine")
+    assert pi.pid is None
+    pi.boot(saved=tmp_path / "machine")
+    assert pi.guest.run("cat /proc/sys/kernel/random/boot_id /run/in-memory /root/on-disk") == f"{boot}here\nthere\n"
+
+
+def test_it_stands_still_while_it_is_frozen(pi: VirtualPi) -> None:
+    with pi.frozen(), pytest.raises(GuestError):
+        pi.guest.wait_until_up(3)
+    pi.guest.wait_until_up(30)

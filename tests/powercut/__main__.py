@@ -17,7 +17,7 @@ from demo.vpi.image import Disk
 from tests.powercut.payloads import PIPER, SAMPLE
 from tests.powercut.report import line, summary
 from tests.powercut.round import Round, see_through
-from tests.powercut.run_up import Aim, run_up
+from tests.powercut.run_up import Aim, Fallen, run_up
 from tests.powercut.snapshot import prepare
 
 WEIGHTS = {
@@ -87,21 +87,31 @@ def _lengths(pool: ProcessPoolExecutor, folder: Path, image: Disk, payloads: lis
 def _rounds(
     pool: ProcessPoolExecutor, jobs: int, folder: Path, image: Disk, *, drawn: list[Aim], lengths: Lengths
 ) -> Iterator[Round]:
-    """All rounds, as they are done. A new run is begun when there is nothing else left to do."""
+    """All rounds, as they are done. A new run is begun when there is nothing else left to do.
+
+    A run that comes to no end fails every cut of it.
+    """
     snapshot = folder / "snapshot"
     groups = _groups(drawn)
-    pending: set[Future[Any]] = set()
-    while groups or pending:
-        while groups and len(pending) < jobs:
+    runs: dict[Future[tuple[list[Fallen], dict[str, float]]], list[Aim]] = {}
+    rounds: set[Future[Round]] = set()
+    while groups or runs or rounds:
+        while groups and len(runs) + len(rounds) < jobs:
             name, group = groups.pop(0)
             place = folder / f"run-{group[0].number}"
-            pending.add(pool.submit(run_up, snapshot, image, place, payload=name, aims=group, lengths=lengths[name]))
-        done, pending = wait(pending, return_when=FIRST_COMPLETED)
-        for result in (future.result() for future in done):
-            if isinstance(result, Round):
-                yield result
+            begun = pool.submit(run_up, snapshot, image, place, payload=name, aims=group, lengths=lengths[name])
+            runs[begun] = group
+        busy: set[Future[Any]] = {*runs, *rounds}
+        wait(busy, return_when=FIRST_COMPLETED)
+        for run in [run for run in runs if run.done()]:
+            group = runs.pop(run)
+            if (error := run.exception()) is None:
+                rounds |= {pool.submit(see_through, snapshot, image, fallen) for fallen in run.result()[0]}
             else:
-                pending |= {pool.submit(see_through, snapshot, image, fallen) for fallen in result[0]}
+                yield from (Round(aim, failures=[f"the run up to the cut: {error}"[:600]]) for aim in group)
+        for one in [one for one in rounds if one.done()]:
+            rounds.remove(one)
+            yield one.result()
 
 
 def _groups(drawn: list[Aim]) -> list[tuple[str, list[Aim]]]:

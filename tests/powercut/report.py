@@ -17,7 +17,16 @@ def line(one: Round | None) -> str:
         return _FORM.format(*heads, "mended", "running", "outcome", "boot", "whole", "failures")
     aim = one.aim
     return _FORM.format(
-        *(aim.number, aim.payload, f"{aim.phase} {aim.share:.0%}", one.phase, one.status, one.held, one.lost, one.torn),
+        *(
+            aim.number,
+            aim.payload,
+            f"{aim.phase} {aim.share:.0%}",
+            one.phase or "-",
+            one.status or "-",
+            one.held,
+            one.lost,
+            one.torn,
+        ),
         *(one.mended or "-", one.running or "-", one.outcome or "-", f"{one.boot:.0f} s", f"{one.whole:.0f} s"),
         "; ".join(one.failures) or "-",
     )

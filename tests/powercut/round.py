@@ -34,11 +34,11 @@ class Round:
     """What came of one cut; times are in seconds."""
 
     aim: Aim
-    phase: str
-    status: str
-    held: int
-    lost: int
-    torn: int
+    phase: str = ""
+    status: str = ""
+    held: int = 0
+    lost: int = 0
+    torn: int = 0
     mended: str = ""
     running: str = ""
     """The version that ran after the boot."""
