@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ Lengths = dict[str, dict[str, float]]
 
 def main() -> int:
     """Prepare, measure, cut N times, tell."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have come ignored, from a shell that put us aside
     arguments = _arguments()
     folder: Path = arguments.state.resolve()
     payloads = [payload for payload, share in ((SAMPLE, 1 - arguments.real), (PIPER, arguments.real)) if share > 0]

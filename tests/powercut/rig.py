@@ -78,7 +78,7 @@ class Rig:
             f"systemctl --quiet is-active {self.payload.name} && timeout 30 python3 -c {shlex.quote(self.payload.ask)}"
         )
         done = self.pi.guest.try_run(ask)
-        return done.out.strip().splitlines()[-1] if done.status == 0 else ""
+        return (done.out.split() or [""])[-1] if done.status == 0 else ""
 
     def save(self, machine: Path) -> None:
         """Write the running machine into a file and switch it off; the disk's folder belongs to it."""
