@@ -77,6 +77,10 @@ gate-campaign: setup ## the gate in every zone on every day of twenty years, and
 	@PI_OTA_CAMPAIGN=1 $(PYTEST) -n $(JOBS) --timeout 3600 tests/property/test_pi_hook_nights.py \
 	  tests/integration/pi_hook_daemon/test_waiting.py
 
+.PHONY: bench-device
+bench-device: setup ## what the agent costs a device: memory, wake-ups, writes, bytes (boots the virtual Pi)
+	@$(PYTHON) -m benchmarks.device
+
 .PHONY: lint
 lint: setup ## ruff: rules and format
 	@$(PYTHON) -m ruff check .

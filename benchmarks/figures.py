@@ -24,9 +24,9 @@ class Figure:
 
     def lines(self) -> list[str]:
         """For people and for programs."""
-        lines = [f"RESULT {self.name} {self.value:g} {self.unit}"]
+        lines = [f"RESULT {self.name} {self.value:.10g} {self.unit}"]
         if self.limit is not None:
-            lines.append(f"  {'ok' if self.ok else 'over':5} {self.name}: at most {self.limit:g} {self.unit}")
+            lines.append(f"  {'ok' if self.ok else 'over':5} {self.name}: at most {self.limit:.10g} {self.unit}")
         if self.beside:
             lines.append(f"        ({self.beside})")
         return lines
