@@ -78,7 +78,7 @@ gate-campaign: setup ## the gate in every zone on every day of twenty years, and
 	  tests/integration/pi_hook_daemon/test_waiting.py
 
 .PHONY: bench-device
-bench-device: setup ## what the agent costs a device: memory, wake-ups, writes, bytes (boots the virtual Pi)
+bench-device: setup ## what the agent costs a device: memory, wake-ups, writes, bytes, downtime (boots the virtual Pi)
 	@$(PYTHON) -m benchmarks.device
 
 .PHONY: lint

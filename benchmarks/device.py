@@ -1,7 +1,7 @@
-"""What the agent costs a device: memory, wake-ups, disk writes, bytes to the server, exposure.
+"""What the agent costs a device: memory, wake-ups, disk writes, bytes to the server, exposure, downtime in an update.
 
 Boots the virtual Pi, measures inside it, prints a line ``RESULT name value unit`` for each figure and writes them to
-``build/bench/device.json``. The exit status is 1 where a limit is not kept.
+``build/bench/device.json``. The exit status is 1 where a limit that is no time is not kept.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import shlex
 import ssl
+import statistics
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.figures import Figures
 from benchmarks.proxy import CountingProxy
@@ -28,6 +30,8 @@ HEARTBEAT_SECONDS = 120
 SETTLED_SECONDS = 15
 QUIET_SECONDS = 75
 """Between two heartbeats, which are at least 108 s apart."""
+UPDATES = 3
+RESTARTS = 5
 GUEST = Path(__file__).parent / "guest"
 STAND_IN = "/usr/local/lib/python3.13/dist-packages/pkg_resources.py"
 SETTINGS = "/etc/pi-hook/pi-hook.d/zz-bench.toml"
@@ -213,6 +217,42 @@ def measure_exposure(bench: Bench) -> None:
         bench.figures.add(f"exposure_{unit.replace('-', '_')}", score, "of 10", limit=limit)
 
 
+def measure_downtime(bench: Bench) -> None:
+    """How long the assistant does not answer, in an update and in a bare restart, seen by one and the same probe."""
+    bench.pi.guest.write("/root/probe.py", (GUEST / "probe.py").read_bytes())
+    gaps_file = "/run/bench-gaps"
+    bench.shell(
+        f"systemd-run --quiet --unit=bench-probe --property=StandardOutput=append:{gaps_file} "
+        "/usr/bin/python3 -I /root/probe.py"
+    )
+
+    def gaps() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in bench.shell(f"cat {gaps_file}").splitlines()]
+
+    bench.shell("sleep 3")
+    for _ in range(RESTARTS):
+        before = len(gaps())
+        bench.shell(f"systemctl restart {NAME}.service")
+        until("the assistant after its restart", lambda before=before: len(gaps()) > before, 120)  # type: ignore[misc]
+        bench.shell("sleep 2")
+    restarts = [float(gap["seconds"]) for gap in gaps()]
+    for number in range(1, UPDATES + 1):
+        bench.release(f"1.{number}.0")
+        bench.shell("systemctl restart pi-hook.service")  # asks the server at once
+        bench.server.wait_for(f"1.{number}.0", {"succeeded"}, 900)
+    updates = [float(gap["seconds"]) for gap in gaps() if gap["before"] != gap["after"]]
+    if len(updates) != UPDATES:
+        raise RuntimeError(f"{UPDATES} updates were made, but the probe has seen {gaps()}")
+    figures, update, restart = bench.figures, statistics.median(updates), statistics.median(restarts)
+    figures.add("downtime_restart", round(restart, 3), "s", beside=f"median of {_list(restarts)}")
+    figures.add("downtime_update", round(update, 3), "s", beside=f"median of {_list(updates)}")
+    figures.add("downtime_update_of_restart", round(update / restart, 2), "ratio", beside="wanted: at most 1.2")
+
+
+def _list(values: list[float]) -> str:
+    return ", ".join(f"{value:.2f}" for value in sorted(values))
+
+
 def _certificate(folder: Path) -> tuple[ssl.SSLContext, bytes]:
     """A context of a server at the address that the virtual Pi knows, and the authority to trust: itself."""
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=bench"]
@@ -254,6 +294,9 @@ def main() -> int:
                 measure_rest(bench)
                 measure_gpiozero(bench)
                 measure_tls(bench, authority)
+                measure_downtime(bench)
+                # The daemon that has just brought one update to its end.
+                figures.add("daemon_pss_after_an_update", bench.memory(bench.agent()), "MB", limit=19)
     figures.write(PROJECT / "build" / "bench" / "device.json")
     return figures.status
 
