@@ -31,6 +31,8 @@ WEIGHTS = {
 }
 """How often a cut is aimed at each phase. The short ones are where the order of writes matters most."""
 CUTS_A_RUN = 10
+MOST_WRITES = 12
+"""A cut falls upon the first to this many writes after its instant, or else the disk would mostly hold none."""
 Lengths = dict[str, dict[str, float]]
 
 
@@ -67,7 +69,8 @@ def aims(count: int, seed: int, real_share: float) -> list[Aim]:
     for number in range(1, count + 1):
         real = int(number * real_share) > int((number - 1) * real_share)
         (phase,) = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))
-        drawn.append(Aim(number, (PIPER if real else SAMPLE).name, phase, chance.random(), seed))
+        name = (PIPER if real else SAMPLE).name
+        drawn.append(Aim(number, name, phase, chance.random(), chance.randint(1, MOST_WRITES), seed))
     return drawn
 
 

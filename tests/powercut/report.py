@@ -7,7 +7,7 @@ from collections import Counter
 from tests.powercut.phases import PHASES
 from tests.powercut.round import Round
 
-_FORM = "{:>4}  {:16}  {:18}  {:11}  {:12}  {:>5}  {:>5}  {:>5}  {:12}  {:7}  {:11}  {:>5}  {:>5}  {}"
+_FORM = "{:>4}  {:16}  {:22}  {:11}  {:12}  {:>5}  {:>5}  {:>5}  {:12}  {:7}  {:11}  {:>5}  {:>5}  {}"
 
 
 def line(one: Round | None) -> str:
@@ -20,7 +20,7 @@ def line(one: Round | None) -> str:
         *(
             aim.number,
             aim.payload,
-            f"{aim.phase} {aim.share:.0%}",
+            f"{aim.phase} {aim.share:.0%} +{aim.writes}",
             one.phase or "-",
             one.status or "-",
             one.held,

@@ -22,6 +22,7 @@ from tests.powercut.losing_disk import Cut, LosingDisk, copy_disk
 from tests.powercut.nbd import NbdServer
 from tests.powercut.payloads import Payload
 from tests.powercut.phases import Phases
+from tests.powercut.trap import Trap
 
 _ON_ITS_WAY_SECONDS = 0.4
 """What the device had sent when the power was cut is with the server by then."""
@@ -35,6 +36,7 @@ class Rig:
         self._image, self._folder = image, folder
         self.stack, self.payload = stack, payload
         self.phases = Phases(f'"version": "{payload.new}"'.encode())
+        self.trap = Trap()
         self._socket = folder / "disk.sock"
         self._disk: LosingDisk | None = None
         self._nbd: NbdServer | None = None
@@ -48,10 +50,14 @@ class Rig:
         """Boot, or go on from a saved machine; returns when the guest answers."""
         self._disk = LosingDisk(self._image.root, self._folder / "disk")
         self._socket.unlink(missing_ok=True)
-        self._nbd = NbdServer(self._disk, self._socket, self.phases.saw)
+        self._nbd = NbdServer(self._disk, self._socket, self._saw)
         self.pi.boot(saved=saved)
         if saved is not None:  # its clock stood still meanwhile
             self.pi.set_clock(datetime.now(UTC))
+
+    def _saw(self, data: bytes) -> None:
+        self.phases.saw(data)
+        self.trap.saw(data)
 
     def cut(self, folder: Path, chance: random.Random) -> tuple[Cut, list[dict[str, Any]]]:
         """Put into ``folder`` what a power cut at this instant leaves of the device, and the server as it is then.

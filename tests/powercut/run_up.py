@@ -20,16 +20,19 @@ from tests.powercut.rig import Rig, copy_device, copy_server, rig_in
 
 LONGEST_SECONDS = 900.0
 _LOOK_SECONDS = 0.01
+_LONGEST_WAIT_SECONDS = 20.0
+"""For a write: within it ext4 has written what it had."""
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Where a cut is meant to fall: in a phase of the update, after this share of its usual length."""
+    """Where a cut is meant to fall: in a phase of the update, after a share of its usual length and so many writes."""
 
     number: int
     payload: str
     phase: str
     share: float
+    writes: int
     seed: int
 
     @property
@@ -115,8 +118,10 @@ class _Run:
         """Cut now."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        began = time.monotonic()
-        cut, record = self._rig.cut(folder, aim.chance)
+        phases, given_up_at = self._rig.phases, time.monotonic() + _LONGEST_WAIT_SECONDS
+        with self._rig.trap.caught(aim.writes, lambda: phases.passed(aim.phase) or time.monotonic() > given_up_at):
+            began = time.monotonic()
+            cut, record = self._rig.cut(folder, aim.chance)
         phase = self._rig.phases.now
         self.frozen[phase] += time.monotonic() - began
         return Fallen(aim, folder, phase, record[-1]["status"] if record else "", cut, record)
