@@ -33,6 +33,7 @@ SOAK_SECONDS = 3
 ENROLL_SECONDS = 120.0
 UPDATE_SECONDS = 180.0
 PRESS_EVERY_SECONDS = 2.0
+ENDING_SECONDS = 10.0
 
 
 @dataclass
@@ -230,12 +231,20 @@ def main() -> int:
             if story is not None and story.pi.pid is not None:
                 story.pi.cut_power()
             stack.stop()
-            left = processes_naming(stack.state)
+            left = still_running(stack.state)
             if left and not problem:
                 problem = f"still running after the end: {'; '.join(left)}"
             elif not left:
                 teller.seen("nothing left", "every process that was started has ended")
     return closing(teller, problem)
+
+
+def still_running(folder: Path) -> list[str]:
+    """What has not ended within some seconds; a key's agent is only told to end, and does so in its own time."""
+    deadline = time.monotonic() + ENDING_SECONDS
+    while (left := processes_naming(folder)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
 
 
 def processes_naming(folder: Path) -> list[str]:

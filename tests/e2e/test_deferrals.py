@@ -36,6 +36,8 @@ def test_a_dependency_that_nobody_has(scheduled: Story) -> None:
     event = scheduled.deferred_everywhere(version, "DEPENDENCY_BLOCKED")
     assert "pi-ota-no-such-package" in event["detail"]
     assert event["retry_at"] is None
+    # It can never be installed: while a later one is paused, the server would offer it again.
+    scheduled.operate("POST", f"/api/v1/updates/{scheduled.server.update_id(version)}/halt")
 
 
 def test_packages_that_cannot_be_fetched(scheduled: Story) -> None:
