@@ -65,8 +65,9 @@ test: setup ## all tests but the ones that boot the virtual Pi
 	@[ "$$(id -u)" = 0 ] || sudo --preserve-env $(PYTEST) -n $(JOBS) -m "root and not e2e" tests
 
 .PHONY: e2e
-e2e: setup ## the tests that boot the virtual Pi
-	@$(PYTEST) -m e2e tests/e2e
+e2e: setup agent ## the tests that boot the virtual Pi
+	@$(PYTEST) -n $(JOBS) --dist loadfile -m e2e --ignore tests/e2e/test_wyoming_piper.py tests/e2e
+	@$(PYTEST) -m e2e tests/e2e/test_wyoming_piper.py
 
 .PHONY: powercut
 powercut: setup ## cut the virtual Pi's power N=20 times in the middle of updates, forgetting unflushed writes: SEED=1 REAL=0.25

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
@@ -32,10 +33,26 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """aptly and the server, in a hurry."""
-    with Stack(tmp_path_factory.mktemp("stack"), port=free_port(), heartbeat_seconds=HEARTBEAT_SECONDS) as running:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first stack leaves its keys for the others: with one keyring package they share one disk image."""
+    return tmp_path_factory.mktemp("keys") / "keys"
+
+
+@pytest.fixture(scope="module")
+def stack(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """aptly and the server, in a hurry; each file of tests has its own, so that no version is released twice."""
+    state = tmp_path_factory.mktemp("stack")
+    if keys.exists():
+        _copy_keys(keys, state / "keys")
+    with Stack(state, port=free_port(), heartbeat_seconds=HEARTBEAT_SECONDS) as running:
         yield running
+        if not keys.exists():
+            _copy_keys(state / "keys", keys)
+
+
+def _copy_keys(source: Path, target: Path) -> None:
+    """Copy them without the sockets and locks of their agents."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("S.*", "*.lock", ".#*"))
 
 
 @pytest.fixture
@@ -54,9 +71,9 @@ def virtual_pi(stack: Stack, tmp_path: Path) -> Iterator[Callable[[BootFiles], V
             pi.cut_power()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machines(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    """The machines that tests share."""
+    """The machines that the tests of a file share."""
     shared = Machines(stack, tmp_path_factory.mktemp("machines"))
     yield shared
     shared.close()
