@@ -65,9 +65,17 @@ test: setup ## all tests but the ones that boot the virtual Pi
 	@[ "$$(id -u)" = 0 ] || sudo --preserve-env $(PYTEST) -n $(JOBS) -m "root and not e2e" tests
 
 .PHONY: e2e
-e2e: setup agent ## the tests that boot the virtual Pi
-	@$(PYTEST) -n $(JOBS) --dist loadfile -m e2e --ignore tests/e2e/test_wyoming_piper.py tests/e2e
-	@$(PYTEST) -m e2e tests/e2e/test_wyoming_piper.py
+e2e: e2e-core e2e-stories ## the tests that boot the virtual Pi
+
+CORE := virtual_pi interruptions wyoming_piper
+
+.PHONY: e2e-core
+e2e-core: setup agent ## of these: the virtual Pi itself, a killed agent and a power cut, a published payload
+	@$(PYTEST) -m e2e $(CORE:%=tests/e2e/test_%.py)
+
+.PHONY: e2e-stories
+e2e-stories: setup agent ## and the others: every reason, every night, every state (long)
+	@$(PYTEST) -n $(JOBS) --dist loadfile -m e2e $(CORE:%=--ignore tests/e2e/test_%.py) tests/e2e
 
 .PHONY: powercut
 powercut: setup ## cut the virtual Pi's power N=20 times in the middle of updates, forgetting unflushed writes: SEED=1 REAL=0.25
