@@ -13,6 +13,8 @@ STARTING_SECONDS = 30.0
 _SOON = 1.0
 _LONGEST_PAUSE = 10.0
 _LOOKS = 6
+_A_MOMENT = 0.001
+"""Seconds: what rounding leaves of the soak is no reason to look again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def look(soak: Soak, state: ServiceState, health: str | None, now: float) -> Loo
     if soak.good_since is None or soak.pid != state.main_pid:  # a person's restart begins the soak anew
         soak = replace(soak, good_since=now, pid=state.main_pid)
     left = soak.length - (now - (soak.good_since if soak.good_since is not None else now))
-    if left <= 0:
+    if left < _A_MOMENT:
         return Look(soak, over=True)
     pause = min(_LONGEST_PAUSE, max(_SOON, soak.length / _LOOKS))
     return Look(soak, over=False, again_in=min(left, pause))

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pi_hook.ports import Step
+from pi_hook.ports import Request, Step
 from pi_hook.zone import NamedZone
 from tests.integration.pi_hook_daemon.story import Device
-from tests.support.pi_hook_fakes import START, FakeClock, Release
+from tests.support.pi_hook_fakes import START, FakeClock, FakeRunningStep, Release
 from tests.support.zones import CAMPAIGN
 
 HOUR = 3600.0
@@ -65,8 +65,15 @@ class Story:
         self.device.until(self.device.told("succeeded", "1.0.0"))
         self.urgency = urgency
         self.allowed: list[str | None] = []
-        self.device.world.during[Step.INSTALL] = self._installing
+        self._start = self.device.world.start
+        self.device.world.start = self._starting  # type: ignore[method-assign]  # notes first
         self.device.server.offer("1.1.0", urgency)
+
+    def _starting(self, step: Step, request: Request) -> FakeRunningStep:
+        """Somebody may come when it has begun; that is asked again before the restart."""
+        if step is Step.INSTALL:
+            self._installing()
+        return self._start(step, request)
 
     def _installing(self) -> None:
         """Why the rules allow it at this instant of the true time; None where they do not."""

@@ -71,6 +71,12 @@ class TestSoak:
         after_good = look(replace(SOAK, good_since=101, pid=7), state, health, 102)
         assert after_good.over, "what was well and is not any more gets none"
 
+    def test_what_rounding_leaves_of_it_is_no_reason_to_look_again(self) -> None:
+        began, over = 100.01, 160.01
+        assert 60.0 - (over - began) > 0, "by less than the clock can show"
+        soak = Soak("1.1.0", 60.0, began, good_since=began, pid=7)
+        assert look(soak, WELL, None, over).over
+
     def test_a_person_s_restart_begins_the_soak_anew(self) -> None:
         soak = replace(SOAK, good_since=100, pid=7)
         assert look(soak, WELL, None, 160).over
