@@ -1,0 +1,44 @@
+"""Options that several commands have, and the types of their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+_F = TypeVar("_F", bound=Callable[..., object])
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Duration(click.ParamType[timedelta]):
+    """``30m``, ``12h``, ``7d``."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """As click asks for."""
+        if isinstance(value, timedelta):
+            return value
+        match = _DURATION.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is not a duration such as 30m, 12h or 7d", param, ctx)
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def where(command: _F) -> _F:
+    """The options that say where the state is, as ``state_dir`` and ``file``: see ``session.state``."""
+    state = click.option(
+        "--state", "state_dir", type=click.Path(path_type=Path), help="State folder; holds the database."
+    )
+    file = click.option(
+        "--config", "file", type=click.Path(path_type=Path, dir_okay=False), help="Settings file (TOML)."
+    )
+    return state(file(command))
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
