@@ -1,96 +1,27 @@
-"""The OpenAPI 3.1 description of the API, generated from the types that validate and answer.
-
-What cannot be generated, which view takes and gives which type, is the table below; a test holds it to the routes.
-"""
+"""The OpenAPI 3.1 description of every endpoint, generated from what the views declare: see ``operations``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+import re
+from collections.abc import Iterator
 from typing import Any
 
+from flask import Flask
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from werkzeug.routing import Rule
 
-from repo_server import answers, wire
 from repo_server.errors import kind_of
-from repo_server.roles import Right
+from repo_server.operations import NOT_MODIFIED, Asks, Content, Operation, declared_by
 from repo_server.version import VERSION
 
 _REF = "#/components/schemas/{model}"
-_DEVICES, _UPDATES = answers.Page[answers.Device], answers.Page[answers.Update]
-_DEVICE_UPDATES = answers.Page[answers.DeviceUpdate]
-_EVENTS = answers.Page[answers.DeviceUpdateEvent]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one address, below ``/api/v1``."""
-
-    method: str
-    path: str
-    summary: str
-    asks: str
-    """The security scheme: ``ApiKey``, ``DeviceToken``, ``EnrollmentToken`` or ``""`` (anyone)."""
-    success: dict[int, type[answers.Answer] | None]
-    failures: tuple[int, ...] = ()
-    body: type[wire.Body] | None = None
-    query: type[wire.Query] | None = None
-    right: Right | None = None
-
-
-_BODY = (400, 413, 415, 422)
-_DEVICE = (404, 410)
-
-OPERATIONS = (
-    Operation("post", "/devices/", "Register a device", "EnrollmentToken",
-              {201: answers.Registered, 200: answers.Registered}, (*_BODY, 409, 410), wire.Registration),
-    Operation("get", "/devices/", "List the devices", "ApiKey", {200: _DEVICES}, (422,), None, wire.DeviceQuery,
-              Right.VIEW),
-    Operation("get", "/devices/{device_id}", "One device", "ApiKey", {200: answers.Device}, (404,), right=Right.VIEW),
-    Operation("patch", "/devices/{device_id}", "Name, group, channel, time zone, hold", "ApiKey",
-              {200: answers.Device}, (*_BODY, *_DEVICE), wire.DeviceChange, right=Right.OPERATE),
-    Operation("delete", "/devices/{device_id}", "Decommission a device", "ApiKey", {204: None}, (404,),
-              right=Right.OPERATE),
-    Operation("post", "/devices/{device_id}/heartbeat", "Say how the device is, hear what it may install",
-              "DeviceToken", {200: answers.HeartbeatAnswer}, (*_BODY, *_DEVICE), wire.Heartbeat),
-    Operation("post", "/devices/{device_id}/updates/{update_id}/status", "Report statuses of an update",
-              "DeviceToken", {200: answers.Acknowledged}, (*_BODY, *_DEVICE), wire.StatusBatch),
-    Operation("post", "/updates/", "Announce a published release", "ApiKey",
-              {201: answers.Update, 200: answers.Update}, (*_BODY, 409), wire.Announcement, right=Right.ANNOUNCE),
-    Operation("get", "/updates/", "List the updates", "ApiKey", {200: _UPDATES}, (422,), None, wire.UpdateQuery,
-              Right.VIEW),
-    Operation("get", "/updates/{update_id}", "One update", "ApiKey", {200: answers.Update}, (404,), right=Right.VIEW),
-    Operation("get", "/updates/{update_id}/devices", "How far each device is", "ApiKey", {200: _DEVICE_UPDATES},
-              (404, 422), None, wire.PageQuery, Right.VIEW),
-    Operation("get", "/updates/{update_id}/devices/{device_id}/events", "What happened on one device", "ApiKey",
-              {200: _EVENTS}, (404, 422), None, wire.PageQuery, Right.VIEW),
-    Operation("post", "/updates/{update_id}/pause", "Devices that have not started wait", "ApiKey",
-              {200: answers.Update}, (404, 409), right=Right.OPERATE),
-    Operation("post", "/updates/{update_id}/resume", "Go on", "ApiKey", {200: answers.Update}, (404, 409),
-              right=Right.OPERATE),
-    Operation("post", "/updates/{update_id}/halt", "Stop because something is wrong", "ApiKey",
-              {200: answers.Update}, (404, 409), right=Right.OPERATE),
-    Operation("get", "/fleet", "The fleet in numbers", "ApiKey", {200: answers.Fleet}, right=Right.VIEW),
-    Operation("get", "/openapi.json", "This description", "", {200: None}),
-)  # fmt: skip
-
-
-@cache
-def document() -> dict[str, Any]:
-    """The whole description; the same for as long as the program runs."""
-    schemas, definitions = _schemas()
-    paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
-        paths.setdefault("/api/v1" + operation.path, {})[operation.method] = _described(operation, schemas)
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "pi-ota repo-server", "version": VERSION},
-        "paths": paths,
-        "components": {"schemas": {**definitions, "Error": _ERROR}, "securitySchemes": _SECURITY},
-    }
-
-
+_ARGUMENT = re.compile(r"<(?:(\w+):)?(\w+)>")
+_CONVERTERS: dict[str, dict[str, Any]] = {
+    "uuid": {"type": "string", "format": "uuid"},
+    "path": {"type": "string", "minLength": 1, "description": "May hold slashes."},
+    "int": {"type": "integer", "minimum": 0},
+}
 _ERROR = {
     "type": "object",
     "additionalProperties": False,
@@ -100,61 +31,156 @@ _ERROR = {
             "type": "object",
             "additionalProperties": False,
             "required": ["kind", "message"],
-            "properties": {"kind": {"type": "string"}, "message": {"type": "string"}},
+            "properties": {
+                "kind": {"type": "string", "description": "For programs: the same for a status, whatever the message."},
+                "message": {"type": "string", "description": "For people: what is wrong, and what to do next."},
+            },
         }
     },
 }
-_SECURITY = {
-    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+_SECURITY_SCHEMES = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "`repo-server api-key create`"},
     "DeviceToken": {"type": "http", "scheme": "bearer", "description": "The device's own token"},
+    "DeviceBasic": {"type": "http", "scheme": "basic", "description": "The device's id and its token, for apt"},
     "EnrollmentToken": {"type": "http", "scheme": "bearer", "description": "`repo-server enroll-token create`"},
+}
+_SECURITY: dict[Asks, list[dict[str, list[str]]]] = {
+    Asks.ANYONE: [],
+    Asks.API_KEY: [{"ApiKey": []}],
+    Asks.DEVICE: [{"DeviceToken": []}],
+    Asks.ENROLLMENT: [{"EnrollmentToken": []}],
+    Asks.REPOSITORY: [{"DeviceBasic": []}, {"ApiKey": []}],
+}
+_ANSWER_HEADERS = {
+    "ETag": "Of the whole answer; send it back as If-None-Match.",
+    "WWW-Authenticate": "Which credentials are asked for.",
+    "Retry-After": "Seconds.",
 }
 
 
-def _schemas() -> tuple[dict[object, dict[str, Any]], dict[str, Any]]:
+def operations(app: Flask) -> Iterator[tuple[str, Rule, Operation | None]]:
+    """Every method and route of the application with what its view declares, None where it declares nothing."""
+    for rule in app.url_map.iter_rules():
+        declared = declared_by(app.view_functions[rule.endpoint])
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield method.lower(), rule, declared
+
+
+def path_of(rule: Rule) -> str:
+    """A route's address as OpenAPI writes it."""
+    return _ARGUMENT.sub(r"{\2}", rule.rule)
+
+
+def document(app: Flask) -> dict[str, Any]:
+    """The whole description; the same for as long as the application lives."""
+    found = sorted(
+        ((method, rule, declared) for method, rule, declared in operations(app) if declared is not None),
+        key=lambda one: (one[1].rule, one[0]),
+    )
+    schemas, definitions = _schemas([declared for _, _, declared in found])
+    paths: dict[str, dict[str, Any]] = {}
+    for method, rule, declared in found:
+        paths.setdefault(path_of(rule), {})[method] = _described(method, rule, declared, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "pi-ota repo-server", "version": VERSION},
+        "paths": paths,
+        "components": {"schemas": {**definitions, "Error": _ERROR}, "securitySchemes": _SECURITY_SCHEMES},
+    }
+
+
+def _schemas(declared: list[Operation]) -> tuple[dict[object, dict[str, Any]], dict[str, Any]]:
     """The reference of each type, and all definitions."""
     given: list[tuple[type[BaseModel], Any]] = []
-    for operation in OPERATIONS:
-        given += [(model, "serialization") for model in operation.success.values() if model is not None]
-        given += [(operation.body, "validation")] if operation.body is not None else []
+    for one in declared:
+        given += [(model, "serialization") for model in one.answers.values() if isinstance(model, type)]
+        given += [(one.body, "validation")] if one.body is not None else []
     references, definitions = models_json_schema(given, ref_template=_REF)
     return {model: reference for (model, _), reference in references.items()}, definitions["$defs"]
 
 
-def _described(operation: Operation, schemas: dict[object, dict[str, Any]]) -> dict[str, Any]:
-    responses: dict[str, Any] = {}
-    for status, model in operation.success.items():
-        schema = schemas[model] if model is not None else {"type": "object"}
-        responses[str(status)] = {"description": "Success"} | ({} if status == 204 else _json(schema))  # noqa: PLR2004
-    failures = (
-        {*operation.failures, 500, 503} | ({401} if operation.asks else set()) | ({403} if operation.right else set())
-    )
-    for status in sorted(failures):
-        responses[str(status)] = {"description": kind_of(status), **_json({"$ref": _REF.format(model="Error")})}
+def _described(method: str, rule: Rule, declared: Operation, schemas: dict[object, dict[str, Any]]) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": f"{operation.method} {operation.path}",
-        "summary": operation.summary,
-        "parameters": _parameters(operation),
-        "responses": responses,
-        "security": [{operation.asks: []}] if operation.asks else [],
+        "operationId": f"{method} {path_of(rule)}",
+        "summary": declared.summary,
+        "parameters": [*_path_parameters(rule), *_query_parameters(declared), *_header_parameters(declared)],
+        "responses": _successes(declared, schemas) | _errors(declared, in_path=bool(rule.arguments)),
+        "security": _SECURITY[declared.asks],
     }
-    if operation.right is not None:
-        described["description"] = f"Asks for a key that may {operation.right}."
-    if operation.body is not None:
-        described["requestBody"] = {"required": True, **_json(schemas[operation.body])}
+    if declared.right is not None:
+        described["description"] = f"Asks for a key that may {declared.right}."
+    if declared.body is not None:
+        described["requestBody"] = {"required": True, **_json(schemas[declared.body])}
     return described
 
 
-def _parameters(operation: Operation) -> list[dict[str, Any]]:
-    parameters: list[dict[str, Any]] = [
-        {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
-        for part in operation.path.split("/")
-        if part.startswith("{")
+def _successes(declared: Operation, schemas: dict[object, dict[str, Any]]) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, answer in declared.answers.items():
+        described: dict[str, Any] = {"description": "Success"}
+        if isinstance(answer, Content):
+            described["content"] = {answer.media_type: {"schema": dict(answer.schema)}}
+        elif answer is not None:
+            described |= _json(schemas[answer])
+        if declared.conditional:
+            described |= _headers("ETag")
+        responses[str(status)] = described
+    if declared.conditional:
+        responses[str(NOT_MODIFIED)] = {"description": "The client has it already", **_headers("ETag")}
+    return responses
+
+
+def _errors(declared: Operation, *, in_path: bool) -> dict[str, Any]:
+    headers = {401: "WWW-Authenticate", 429: "Retry-After"}
+    return {
+        str(status): {
+            "description": kind_of(status),
+            **_json({"$ref": _REF.format(model="Error")}),
+            **(_headers(headers[status]) if status in headers else {}),
+        }
+        for status in declared.errors(in_path=in_path)
+    }
+
+
+def _path_parameters(rule: Rule) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": _CONVERTERS.get(converter, {"type": "string"})}
+        for converter, name in _ARGUMENT.findall(rule.rule)
     ]
-    if operation.query is not None:
-        properties = operation.query.model_json_schema()["properties"]
-        parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
-    return parameters
+
+
+def _query_parameters(declared: Operation) -> list[dict[str, Any]]:
+    if declared.query is None:
+        return []
+    schema = declared.query.model_json_schema()
+    required = schema.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": _without_null(shape)}
+        for name, shape in schema["properties"].items()
+    ]
+
+
+def _without_null(shape: dict[str, Any]) -> dict[str, Any]:
+    """What may be left out of a query string cannot be given as null there."""
+    kept = [one for one in shape.get("anyOf", ()) if one != {"type": "null"}]
+    if not kept:
+        return shape
+    rest = {name: value for name, value in shape.items() if name not in {"anyOf", "default"}}
+    return rest | (kept[0] if len(kept) == 1 else {"anyOf": kept})
+
+
+def _header_parameters(declared: Operation) -> list[dict[str, Any]]:
+    names = [*declared.takes, *(["If-None-Match"] if declared.conditional else [])]
+    return [{"name": name, "in": "header", "schema": {"type": "string"}} for name in names]
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {
+        "headers": {
+            name: {"description": _ANSWER_HEADERS[name], "schema": {"type": "string"}, "required": True}
+            for name in names
+        }
+    }
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import uuid
 from flask import Blueprint, Response
 
 from repo_server import answers, body, changes, wire
-from repo_server.auth import bearer, recognised, require, who
+from repo_server.auth import bearer, recognised, who
 from repo_server.context import context
 from repo_server.errors import NotFoundError
+from repo_server.operations import NOTHING, Asks, operation
 from repo_server.roles import Right
 from repo_server.store import devices
 
@@ -17,6 +18,13 @@ blueprint = Blueprint("devices", __name__)
 
 
 @blueprint.post("/devices/")
+@operation(
+    "Register a device",
+    {201: answers.Registered, 200: answers.Registered},
+    asks=Asks.ENROLLMENT,
+    body=wire.Registration,
+    refusals=(409, 410),
+)
 def register() -> Response:
     """A device announces itself, with an enrollment token."""
     secret = bearer()
@@ -29,7 +37,7 @@ def register() -> Response:
 
 
 @blueprint.get("/devices/")
-@require(Right.VIEW)
+@operation("List the devices", {200: answers.Page[answers.Device]}, right=Right.VIEW, query=wire.DeviceQuery)
 def listed() -> Response:
     """One page of devices."""
     here, query = context(), body.read_query(wire.DeviceQuery)
@@ -38,7 +46,7 @@ def listed() -> Response:
 
 
 @blueprint.get("/devices/<uuid:device_id>")
-@require(Right.VIEW)
+@operation("One device", {200: answers.Device}, right=Right.VIEW)
 def one(device_id: uuid.UUID) -> Response:
     """One device, also a decommissioned one."""
     here = context()
@@ -49,7 +57,13 @@ def one(device_id: uuid.UUID) -> Response:
 
 
 @blueprint.patch("/devices/<uuid:device_id>")
-@require(Right.OPERATE)
+@operation(
+    "Name, group, channel, time zone, hold",
+    {200: answers.Device},
+    right=Right.OPERATE,
+    body=wire.DeviceChange,
+    refusals=(410,),
+)
 def change(device_id: uuid.UUID) -> Response:
     """Name, group, channel, time zone, hold."""
     here, now = context(), context().clock()
@@ -58,7 +72,7 @@ def change(device_id: uuid.UUID) -> Response:
 
 
 @blueprint.delete("/devices/<uuid:device_id>")
-@require(Right.OPERATE)
+@operation("Decommission a device", {204: NOTHING}, right=Right.OPERATE)
 def decommission(device_id: uuid.UUID) -> Response:
     """Retire a device."""
     here = context()

@@ -9,11 +9,18 @@ from flask import Blueprint, Response
 from repo_server import answers, body, heartbeats, wire
 from repo_server.auth import device_by_bearer
 from repo_server.context import context
+from repo_server.operations import Asks, operation
 
 blueprint = Blueprint("heartbeat", __name__)
 
 
 @blueprint.post("/devices/<uuid:device_id>/heartbeat")
+@operation(
+    "Say how the device is, hear what it may install",
+    {200: answers.HeartbeatAnswer},
+    asks=Asks.DEVICE,
+    body=wire.Heartbeat,
+)
 def heartbeat(device_id: uuid.UUID) -> Response:
     """A device says how it is, and hears what it may install."""
     device = device_by_bearer(device_id)

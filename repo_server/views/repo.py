@@ -8,11 +8,19 @@ from repo_server import archive
 from repo_server.auth import check_repository
 from repo_server.context import context
 from repo_server.errors import NotFoundError
+from repo_server.operations import FILE, NOT_MODIFIED, NOTHING, Asks, operation
 
 blueprint = Blueprint("repo", __name__)
 
 
 @blueprint.get("/repo/<path:name>")
+@operation(
+    "A file of the published repository",
+    {200: FILE, 206: FILE, NOT_MODIFIED: NOTHING},
+    asks=Asks.REPOSITORY,
+    refusals=(416,),
+    takes=("Range", "If-Range", "If-None-Match", "If-Modified-Since"),
+)
 def serve(name: str) -> Response:
     """One file, whole or in ranges, or 304 where the client has it already."""
     check_repository()

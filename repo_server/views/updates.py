@@ -8,10 +8,11 @@ import uuid
 from flask import Blueprint, Response
 
 from repo_server import answers, body, changes, wire
-from repo_server.auth import require, who
+from repo_server.auth import who
 from repo_server.context import context
 from repo_server.errors import NotFoundError
 from repo_server.grant import UpdateState
+from repo_server.operations import operation
 from repo_server.roles import Right
 from repo_server.store import progress, updates
 
@@ -19,7 +20,13 @@ blueprint = Blueprint("updates", __name__)
 
 
 @blueprint.post("/updates/")
-@require(Right.ANNOUNCE)
+@operation(
+    "Announce a published release",
+    {201: answers.Update, 200: answers.Update},
+    right=Right.ANNOUNCE,
+    body=wire.Announcement,
+    refusals=(409,),
+)
 def announce() -> Response:
     """A release is published and may be offered."""
     here = context()
@@ -28,7 +35,7 @@ def announce() -> Response:
 
 
 @blueprint.get("/updates/")
-@require(Right.VIEW)
+@operation("List the updates", {200: answers.Page[answers.Update]}, right=Right.VIEW, query=wire.UpdateQuery)
 def listed() -> Response:
     """One page of updates, the newest first."""
     rows = updates.list_page(context().db.connection(), body.read_query(wire.UpdateQuery))
@@ -36,14 +43,19 @@ def listed() -> Response:
 
 
 @blueprint.get("/updates/<uuid:update_id>")
-@require(Right.VIEW)
+@operation("One update", {200: answers.Update}, right=Right.VIEW)
 def one(update_id: uuid.UUID) -> Response:
     """One update."""
     return answers.respond(updates.answer(_found(update_id)))
 
 
 @blueprint.get("/updates/<uuid:update_id>/devices")
-@require(Right.VIEW)
+@operation(
+    "How far each device is",
+    {200: answers.Page[answers.DeviceUpdate]},
+    right=Right.VIEW,
+    query=wire.PageQuery,
+)
 def devices(update_id: uuid.UUID) -> Response:
     """How far each device is in it."""
     _found(update_id)
@@ -52,7 +64,12 @@ def devices(update_id: uuid.UUID) -> Response:
 
 
 @blueprint.get("/updates/<uuid:update_id>/devices/<uuid:device_id>/events")
-@require(Right.VIEW)
+@operation(
+    "What happened on one device",
+    {200: answers.Page[answers.DeviceUpdateEvent]},
+    right=Right.VIEW,
+    query=wire.PageQuery,
+)
 def events(update_id: uuid.UUID, device_id: uuid.UUID) -> Response:
     """What happened on one device, the oldest first."""
     _found(update_id)
@@ -62,21 +79,21 @@ def events(update_id: uuid.UUID, device_id: uuid.UUID) -> Response:
 
 
 @blueprint.post("/updates/<uuid:update_id>/pause")
-@require(Right.OPERATE)
+@operation("Devices that have not started wait", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
 def pause(update_id: uuid.UUID) -> Response:
     """Devices that have not started wait."""
     return _steer(update_id, UpdateState.PAUSED)
 
 
 @blueprint.post("/updates/<uuid:update_id>/resume")
-@require(Right.OPERATE)
+@operation("Go on", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
 def resume(update_id: uuid.UUID) -> Response:
     """Go on after a pause or a halt."""
     return _steer(update_id, UpdateState.ACTIVE)
 
 
 @blueprint.post("/updates/<uuid:update_id>/halt")
-@require(Right.OPERATE)
+@operation("Stop because something is wrong", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
 def halt(update_id: uuid.UUID) -> Response:
     """Stop because something is wrong with it."""
     return _steer(update_id, UpdateState.HALTED)

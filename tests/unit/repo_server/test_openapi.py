@@ -1,4 +1,4 @@
-"""The description is whole: every route, every method, every reference."""
+"""The description is whole: every route, every method, every reference; and what it says of access is what is asked."""
 
 from __future__ import annotations
 
@@ -6,24 +6,35 @@ import re
 from typing import Any
 
 import pytest
+from flask import Blueprint, Flask, Response
 
-from repo_server import openapi
+from repo_server import openapi, views, wire
+from repo_server.operations import Asks, Operation, operation
 from repo_server.roles import Right, allows, roles_with
 from tests.unit.repo_server.conftest import Service
 
-
-def routes(service: Service) -> set[tuple[str, str]]:
-    found = set()
-    for rule in service.app.url_map.iter_rules():
-        if rule.rule.startswith("/api/v1/"):
-            path = re.sub(r"<uuid:(\w+)>", r"{\1}", rule.rule)
-            found |= {(method.lower(), path) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
-    return found
+ID = "0195e0c8-0000-7000-8000-0000000000d1"
 
 
-def test_every_route_is_described_and_nothing_else(service: Service) -> None:
-    described = {(method, path) for path, methods in openapi.document()["paths"].items() for method in methods}
-    assert described == routes(service)
+def routes() -> list[tuple[str, str, Operation | None]]:
+    """Every method and address of the application, as a client would ask for it."""
+    app = Flask("routes", static_folder=None)
+    views.register(app)
+    return [(method, openapi.path_of(rule), declared) for method, rule, declared in openapi.operations(app)]
+
+
+DECLARED = [(method, path, declared) for method, path, declared in routes() if declared is not None]
+
+
+def test_every_route_declares_itself() -> None:
+    assert [(method, path) for method, path, declared in routes() if declared is None] == []
+
+
+def test_a_route_that_declares_nothing_is_seen() -> None:
+    app, blueprint = Flask("bare", static_folder=None), Blueprint("bare", __name__)
+    blueprint.add_url_rule("/bare", view_func=Response)
+    app.register_blueprint(blueprint, name="bare")
+    assert [(method, declared) for method, _, declared in openapi.operations(app)] == [("get", None)]
 
 
 def test_it_is_served_to_anyone_and_every_reference_in_it_leads_somewhere(service: Service) -> None:
@@ -31,6 +42,8 @@ def test_it_is_served_to_anyone_and_every_reference_in_it_leads_somewhere(servic
     assert answer.status_code == 200
     served = answer.get_json()
     assert served["openapi"].startswith("3.1")
+    described = {(method, path) for path, methods in served["paths"].items() for method in methods}
+    assert described == {(method, path) for method, path, _ in routes()}
     references = set(re.findall(r'"\$ref":\s*"#/components/schemas/([^"]+)"', answer.get_data(as_text=True)))
     assert references
     assert references <= set(served["components"]["schemas"])
@@ -40,16 +53,81 @@ def test_it_is_served_to_anyone_and_every_reference_in_it_leads_somewhere(servic
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("operation", openapi.OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
-def test_the_right_that_is_described_is_the_right_that_is_asked(service: Service, operation: openapi.Operation) -> None:
-    path = "/api/v1" + re.sub(r"\{\w+\}", "0195e0c8-0000-7000-8000-0000000000d1", operation.path)
-    stranger = service.request(operation.method.upper(), path)
-    assert (stranger.status_code == 401) is bool(operation.asks)
-    if operation.right is None:
+@pytest.mark.parametrize(("method", "path", "declared"), DECLARED, ids=[f"{one[0]} {one[1]}" for one in DECLARED])
+def test_what_is_described_is_what_is_asked(service: Service, method: str, path: str, declared: Operation) -> None:
+    path = re.sub(r"\{\w+\}", ID, path)
+    stranger = service.request(method.upper(), path)
+    assert (stranger.status_code == 401) is (declared.asks is not Asks.ANYONE)
+    if declared.right is None:
         return
     for role in roles_with(Right.FETCH):
-        answer = service.request(operation.method.upper(), path, key=service.key(role))
-        assert (answer.status_code == 403) is not allows(role, operation.right)
+        answer = service.request(method.upper(), path, key=service.key(role))
+        assert (answer.status_code == 403) is not allows(role, declared.right)
+
+
+def test_what_anyone_may_ask() -> None:
+    assert {path for _, path, declared in DECLARED if declared.asks is Asks.ANYONE} == {
+        "/", "/healthz", "/readyz", "/api/v1/openapi.json",
+    }  # fmt: skip
+
+
+def test_refusals_follow_from_what_is_declared() -> None:
+    @operation("x", {204: None}, right=Right.OPERATE, body=wire.DeviceChange, query=wire.PageQuery, refusals=(409,))
+    def view() -> Response:
+        raise AssertionError("not called")
+
+    declared = view.operation  # type: ignore[attr-defined] # the attribute is what is tested
+    assert declared.errors(in_path=True) == [400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503]
+    assert declared.asks is Asks.API_KEY
+
+
+LISTS = ["/api/v1/devices/", "/api/v1/updates/"]
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_list_that_a_client_has_already_is_not_sent_again(service: Service, path: str) -> None:
+    service.register()
+    service.announce("1.1.0")
+    key = service.key("viewer")
+    first = service.request("GET", path, key=key)
+    etag = first.headers["ETag"]
+    assert etag.startswith('"')
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    again = service.request("GET", path, key=key, headers={"If-None-Match": f'"other", {etag}'})
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", etag)
+    other = service.request("GET", path, key=key, headers={"If-None-Match": '"other"'})
+    assert (other.status_code, other.data) == (200, first.data)
+    assert service.request("GET", path, headers={"If-None-Match": etag}).status_code == 401
+
+
+def test_a_list_that_has_changed_is_sent_anew(service: Service) -> None:
+    service.register()
+    key = service.key("viewer")
+    etag = service.request("GET", "/api/v1/devices/", key=key).headers["ETag"]
+    service.beat("1.0.0")
+    answer = service.request("GET", "/api/v1/devices/", key=key, headers={"If-None-Match": etag})
+    assert answer.status_code == 200
+    assert answer.headers["ETag"] != etag
+
+
+def test_every_list_says_that_it_can_be_asked_for_conditionally() -> None:
+    lists = {path for _, path, declared in DECLARED if declared.conditional}
+    assert {*LISTS, "/api/v1/updates/{update_id}/devices"} <= lists
+    app = Flask("described", static_folder=None)
+    views.register(app)
+    for path in lists:
+        described = openapi.document(app)["paths"][path]["get"]
+        assert "304" in described["responses"]
+        assert "If-None-Match" in [one["name"] for one in described["parameters"]]
+
+
+def test_parameters_of_a_query_are_never_null(service: Service) -> None:
+    served = service.request("GET", "/api/v1/openapi.json").get_json()
+    parameters = {one["name"]: one for one in served["paths"]["/api/v1/devices/"]["get"]["parameters"]}
+    assert parameters["limit"]["schema"]["maximum"] == 1000
+    assert parameters["online"]["schema"]["type"] == "boolean"
+    assert "null" not in str(parameters)
+    assert not [name for name, one in parameters.items() if one.get("required")]
 
 
 def _operations(served: dict[str, Any]) -> list[dict[str, Any]]:
