@@ -1,7 +1,7 @@
-"""The SQLite file: a connection per thread, one short write transaction at a time.
+"""The SQLite file: one connection that writes, and one for reading in each thread.
 
-All writing goes through ``Database.write``. It runs the work at once under a lock; the lock, and ``Durability`` as what
-the caller asks for rather than how it is done, are the seam for a group commit shared by concurrent requests.
+All writing goes through ``Database.write``, where concurrent requests share a transaction (``group_commit``). The other
+connections cannot write, so that nothing goes past it.
 """
 
 from __future__ import annotations
@@ -9,24 +9,22 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 import sqlite_utils
 
 from repo_server import migrations
+from repo_server.group_commit import Durability, GroupCommit
+
+__all__ = ["Database", "Durability"]
 
 _T = TypeVar("_T")
 
-
-class Durability(StrEnum):
-    """What an acknowledged write survives; the words are those of ``PRAGMA synchronous`` in WAL mode."""
-
-    CRASH = "NORMAL"
-    """The end of the process: heartbeats."""
-    POWER_CUT = "FULL"
-    """The end of the machine: everything else."""
+_READER_CACHE_KIB = 512
+"""Small: there is one a thread, and each commit makes it worthless."""
+_WRITER_CACHE_KIB = 8 * 1024
+_STATEMENTS = 256
 
 
 class Database:
@@ -36,63 +34,89 @@ class Database:
         self.path = path
         self._busy_timeout_seconds = busy_timeout_seconds
         self._local = threading.local()
-        self._writing = threading.Lock()
         self._opened: list[sqlite3.Connection] = []
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         try:
-            migrations.migrate(self.tables())
+            self._writer = self._open(_WRITER_CACHE_KIB)
+            migrations.migrate(sqlite_utils.Database(self._writer))
         except BaseException:
             self.close()
             raise
+        self._commits = GroupCommit(self._writer)
+        self._tables = _Tables(self)
 
     def connection(self) -> sqlite3.Connection:
-        """The thread's connection, in autocommit; rows by name. For reading, and for the work given to ``write``."""
+        """The thread's connection for reading, in autocommit; rows by name.
+
+        In a work given to ``write`` it is the connection of the transaction.
+        """
+        if self._commits.mine:
+            return self._writer
         existing: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if existing is not None:
             return existing
-        # check_same_thread only so that close() may close all of them; each is used by its own thread alone.
-        connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout_seconds, isolation_level=None, check_same_thread=False
-        )
-        self._opened.append(connection)  # first of all: what follows fails on a file that is no database
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute(f"PRAGMA synchronous={Durability.POWER_CUT}")
+        connection = self._open(_READER_CACHE_KIB)
+        connection.execute("PRAGMA query_only=ON")
         self._local.connection = connection
-        self._local.durability = Durability.POWER_CUT
         return connection
 
     def tables(self) -> sqlite_utils.Database:
-        """The thread's connection as sqlite-utils sees it; inside ``write`` it joins the transaction."""
-        existing: sqlite_utils.Database | None = getattr(self._local, "tables", None)
-        if existing is None:
-            existing = self._local.tables = sqlite_utils.Database(self.connection())
-        return existing
+        """``connection()`` as sqlite-utils sees it; inside ``write`` it joins the transaction."""
+        return self._tables
 
     def write(self, work: Callable[[sqlite3.Connection], _T], durability: Durability = Durability.POWER_CUT) -> _T:
-        """Run ``work`` in a write transaction of its own; committed when this returns, rolled back when it raises.
+        """Run ``work`` in a write transaction; committed when this returns, rolled back when it raises.
 
-        ``work`` must be quick and free of other effects. Raises ``sqlite3.OperationalError`` (busy) where another
-        process holds the file for longer than the busy timeout.
+        Others' works may be in the same transaction, before and after it, in the order in which they came; none sees
+        another's half. ``work`` may run in another thread and must be quick and free of other effects. Raises
+        ``sqlite3.OperationalError`` where the file cannot be written: another process holds it for longer than the busy
+        timeout, the disk is full.
         """
-        connection = self.connection()
-        with self._writing:
-            if self._local.durability is not durability:
-                connection.execute(f"PRAGMA synchronous={durability}")
-                self._local.durability = durability
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            return result
+        return self._commits.run(work, durability)
+
+    @property
+    def epoch(self) -> int:
+        """Changes with every write that is no mere heartbeat, in this process and others.
+
+        What was read inside a work holds for later works of the same epoch.
+        """
+        return self._commits.epoch
 
     def close(self) -> None:
         """Close the connections of all threads; nothing may use this object afterwards."""
         while self._opened:
             self._opened.pop().close()
+
+    def _open(self, cache_kib: int) -> sqlite3.Connection:
+        # check_same_thread: close() may close all of them, and the writer goes from thread to thread.
+        connection = sqlite3.connect(
+            self.path,
+            timeout=self._busy_timeout_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=_STATEMENTS,
+        )
+        self._opened.append(connection)  # first of all: what follows fails on a file that is no database
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA cache_size=-{cache_kib}")
+        connection.execute(f"PRAGMA synchronous={Durability.POWER_CUT}")
+        return connection
+
+
+class _Tables(sqlite_utils.Database):
+    """Of whichever connection is the right one at the time; to sqlite-utils ``conn`` is an attribute that it sets."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        super().__init__(db.connection())
+
+    @property
+    def conn(self) -> sqlite3.Connection:
+        return self._db.connection()
+
+    @conn.setter
+    def conn(self, _: sqlite3.Connection) -> None:
+        pass

@@ -132,7 +132,8 @@ def test_lists_for_people_and_programs(state: Path, command: str) -> None:
 )
 def test_a_newer_database_is_refused_with_a_sentence(state: Path, command: list[str]) -> None:
     db = Database(state / "repo_server.db")
-    db.tables().table("_sqlite_migrations").insert({"migration_set": "repo_server", "name": "0999", "applied_at": "x"})
+    step = {"migration_set": "repo_server", "name": "0999", "applied_at": "x"}
+    db.write(lambda _: db.tables().table("_sqlite_migrations").insert(step))
     db.close()
     result = run(*command, "--state", state)
     assert result.exit_code == 1

@@ -42,9 +42,8 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_newer_schema_is_refused_with_a_sentence_and_left_alone(tmp_path: Path) -> None:
     db = Database(tmp_path / "x.db")
-    db.tables().table("_sqlite_migrations").insert(
-        {"migration_set": "repo_server", "name": "0999_from_the_future", "applied_at": "2030-01-01"}
-    )
+    step = {"migration_set": "repo_server", "name": "0999_from_the_future", "applied_at": "2030-01-01"}
+    db.write(lambda _: db.tables().table("_sqlite_migrations").insert(step))
     before = list(db.connection().iterdump())
     db.close()
     with pytest.raises(SchemaError, match=r"newer repo-server .*0999_from_the_future.*install that version again"):
@@ -67,7 +66,7 @@ def test_a_step_that_fails_leaves_neither_itself_nor_its_record(
         monkeypatch.setattr(migrations._steps, "_migrations", [*migrations._steps._migrations])
         migrations._steps(name="9999_half")(half)
         with pytest.raises(RuntimeError, match="power cut"):
-            migrations.migrate(db.tables())
+            migrations.migrate(sqlite_utils.Database(tmp_path / "x.db"))
         assert list(db.connection().iterdump()) == before
     finally:
         db.close()

@@ -197,7 +197,7 @@ def test_recorded_events_cannot_be_changed(service: Service) -> None:
     service.report(service.announce(), status(1, "refreshed"))
     for table in ("device_update_events", "audit_log"):
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-            service.db.connection().execute(f"UPDATE {table} SET id = id + 100")
+            service.db.write(lambda connection: connection.execute(f"UPDATE {table} SET id = id + 100"))  # noqa: B023
 
 
 def test_the_fleets_numbers_add_up(service: Service) -> None:

@@ -91,7 +91,8 @@ def test_no_token_whatever_opens_an_unregistered_device(service: Service) -> Non
 def test_revoked_secrets_are_unknown(service: Service) -> None:
     key, token = service.key("admin"), service.enrollment_token()
     for table in ("api_keys", "enrollment_tokens"):
-        service.db.connection().execute(f"UPDATE {table} SET revoked_at = '2026-03-29T01:30:00Z'")
+        revoke = f"UPDATE {table} SET revoked_at = '2026-03-29T01:30:00Z'"
+        service.db.write(lambda connection: connection.execute(revoke))  # noqa: B023
     assert service.request("GET", "/api/v1/fleet", key=key).status_code == 401
     assert service.request("POST", "/api/v1/devices/", {}, token=token).status_code == 401
 
