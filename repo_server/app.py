@@ -8,7 +8,7 @@ from datetime import datetime
 
 from flask import Flask
 
-from repo_server import body, config, errors, logs, times, views
+from repo_server import body, config, errors, logs, proxies, times, views
 from repo_server.context import KEY, Context
 from repo_server.db import Database
 
@@ -28,6 +28,7 @@ def create_app(settings: config.Settings, clock: Callable[[], datetime] = times.
     logs.install(app)
     errors.install(app)
     views.register(app)
+    app.wsgi_app = proxies.TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     return app
 
 

@@ -7,6 +7,7 @@ what they lead to must lie inside the folder again; anything else is not there.
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 _SIGNED = frozenset({"InRelease", "Release", "Release.gpg"})
 _UNSETTLED_SECONDS = 2
@@ -26,6 +27,11 @@ def find(root: Path, name: str) -> Path | None:
     except (OSError, RuntimeError):  # missing, not a folder on the way, name too long, a loop of symlinks
         return None
     return found if found.is_relative_to(top) and found.is_file() else None
+
+
+def internal_address(prefix: str, root: Path, found: Path) -> str:
+    """Where nginx has a file that ``find`` found under ``root``, which it serves under ``prefix``; percent-encoded."""
+    return prefix + quote(found.relative_to(root.resolve()).as_posix())
 
 
 def cache_control(name: str) -> str:

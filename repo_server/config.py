@@ -8,8 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from repo_server import proxies
 from repo_server.errors import ConfigError
 
 ENVIRONMENT = "REPO_SERVER_"
@@ -35,6 +36,22 @@ class Settings(BaseModel):
     """A device is online until this many heartbeats are missing."""
     busy_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
     """How long a write waits for another process that holds the database."""
+    accel_prefix: str | None = Field(default=None, pattern=r"^/([A-Za-z0-9_.-]+/)+$")
+    """Behind nginx: the internal address of ``repository_dir`` there. We check who asks, nginx sends the bytes."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose ``X-Forwarded-For`` is believed; ``unix`` for a Unix socket's peers."""
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """Also as one text, as the environment has it: ``127.0.0.1,10.0.0.0/8``."""
+        return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        proxies.networks(value)
+        return value
 
     @property
     def database(self) -> Path:
@@ -54,7 +71,10 @@ class Settings(BaseModel):
     def environment(self) -> dict[str, str]:
         """The same settings as environment variables, for the process that gunicorn runs."""
         values = self.model_dump(mode="json", exclude_none=True)
-        return {ENVIRONMENT + name.upper(): str(value) for name, value in values.items()}
+        return {
+            ENVIRONMENT + name.upper(): ",".join(value) if isinstance(value, list) else str(value)
+            for name, value in values.items()
+        }
 
 
 def load(given: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None) -> Settings:
@@ -81,7 +101,8 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str], file: Path | None
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ConfigError(f"setting {first['loc'][0]}: {first['msg']}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"setting {first['loc'][0]}: {message}") from None
 
 
 def _from_file(file: Path) -> dict[str, Any]:

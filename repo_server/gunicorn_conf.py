@@ -30,6 +30,10 @@ loglevel = "info"
 limit_request_line = 2048
 limit_request_fields = 50
 limit_request_field_size = 4096
+# Who is trusted to forward is ours to decide: see proxies.py.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 # Heartbeat file of the worker: memory, not the SD card or disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - not a file of ours
 # systemd steers the process; a second way in is not needed.

@@ -44,6 +44,8 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_p
 def test_settings_pass_through_the_environment_unchanged(tmp_path: Path) -> None:
     settings = config.load({"state_dir": tmp_path, "repository_dir": "/srv/public", "port": 0}, {})
     assert config.load({}, settings.environment()) == settings
+    settings = settings.model_copy(update={"trusted_proxies": ("unix", "10.0.0.0/8"), "accel_prefix": "/_repo/"})
+    assert config.load({}, settings.environment()) == settings
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,8 @@ def test_settings_pass_through_the_environment_unchanged(tmp_path: Path) -> None
         ("colour = 1", "unknown setting 'colour'"),
         ("port = 99999", "setting port"),
         ("port = ", "is not TOML"),
+        ('trusted_proxies = ["everyone"]', "setting trusted_proxies: 'everyone' does not appear"),
+        ('accel_prefix = "_repo"', "setting accel_prefix"),
         ("", "no state folder: give --state DIR"),
         (None, "cannot read the settings file"),
     ],
