@@ -56,9 +56,9 @@ def check_api_key(right: Right) -> None:
         raise UnauthorizedError(
             f"send an API key in the header {API_KEY_HEADER}; `repo-server api-key create` makes one", "ApiKey"
         )
-    key = credentials.find_api_key(context().db.connection(), secret)
+    key = credentials.find_api_key(context().db.connection(), secret, context().clock())
     if key is None:
-        raise UnauthorizedError("this API key is not known, or was revoked", "ApiKey")
+        raise UnauthorizedError("this API key is not known, was revoked or has expired", "ApiKey")
     recognised(f"key:{key.name}")
     if not allows(key.role, right):
         able = ", ".join(roles_with(right))

@@ -127,9 +127,12 @@ def change_device(db: Database, device_id: str, given: wire.DeviceChange, who: s
         if row["state"] == devices.DECOMMISSIONED:
             raise GoneError("this device was decommissioned; it cannot be changed any more")
         values = given.model_dump(include=given.model_fields_set)
-        if values:
-            devices.change(connection, device_id, values)
-            audit.record(connection, now, who, "device.change", device_id, **values)
+        before = devices.settings(row, values)
+        after = {name: value for name, value in values.items() if value != before[name]}
+        if after:
+            devices.change(connection, device_id, after)
+            before = {name: before[name] for name in after}
+            audit.record(connection, now, who, "device.change", device_id, before=before, after=after)
         return _device(connection, device_id)
 
     return db.write(work)

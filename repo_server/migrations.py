@@ -228,6 +228,35 @@ def _reboot_required(db: sqlite_utils.Database) -> None:
         db.table(table).add_column("reboot_required", int)
 
 
+@_steps(name="0005_keys_tokens_and_audit")
+def _keys_tokens_and_audit(db: sqlite_utils.Database) -> None:
+    """Keys may expire; a token may preset group and channel, ask for approval, or let known devices back in."""
+    db.table("api_keys").add_column("expires_at", str)
+    for column, kind in {"group_name": str, "channel": str, "approval": int, "recovery": int}.items():
+        db.table("enrollment_tokens").add_column(column, kind)
+    for column in ("who", "action", "subject"):
+        db.table("audit_log").create_index([column, "id"])
+
+
+@_steps(name="0006_device_identity")
+def _device_identity(db: sqlite_utils.Database) -> None:
+    """A second token beside the first: one that an operator has to approve, or the next one of a rotation."""
+    columns = {
+        "pending_token_sha256": str,
+        "pending_since": str,
+        "pending_enrolled_with": str,
+        "next_token_sha256": str,
+        "rotation_requested_at": str,
+        "boot_overlaps": int,
+        "cloned_suspected_at": str,
+    }
+    for column, kind in columns.items():
+        db.table("devices").add_column(column, kind)
+    # Few devices are ever in either list.
+    for column in ("pending_since", "cloned_suspected_at"):
+        db.conn.execute(f"CREATE INDEX devices_{column} ON devices (id) WHERE {column} IS NOT NULL")
+
+
 def _append_only(db: sqlite_utils.Database, table: str) -> None:
     """Nothing recorded is ever changed. Deleting stays possible: what is kept about a home has a limited time."""
     db.conn.execute(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from repo_server.cli.api_key import api_key
+from repo_server.cli.audit import audit
 from repo_server.cli.devices import devices
 from repo_server.cli.enroll_token import enroll_token
 from repo_server.cli.init import init
@@ -23,6 +24,7 @@ _COMMANDS: tuple[click.Command, ...] = (
     enroll_token,
     devices,
     updates,
+    audit,
 )
 
 

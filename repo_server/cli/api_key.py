@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
-from repo_server import times
+from repo_server import administration, times, wire
 from repo_server.cli import options, session
-from repo_server.cli.output import show
+from repo_server.cli.output import every, show, show_list
 from repo_server.roles import Role
 from repo_server.store import credentials
+
+_COLUMNS = ("id", "name", "role", "created_at", "expires_at", "revoked_at")
 
 
 @click.group("api-key")
@@ -23,11 +26,38 @@ def api_key() -> None:
 @options.as_json
 @click.option("--role", type=click.Choice([str(role) for role in Role]), required=True)
 @click.option("--name", required=True, help="Whose key it is; it appears in the log.")
-def create(state_dir: Path | None, file: Path | None, as_json: bool, role: str, name: str) -> None:
+@click.option("--expires", type=options.Duration(), help="For how long, e.g. 12h, 90d [default: for ever].")
+def create(
+    *, state_dir: Path | None, file: Path | None, as_json: bool, role: str, name: str, expires: timedelta | None
+) -> None:
     """Make a key; its secret is shown once."""
+    now = times.utc_now()
+    until = now + expires if expires is not None else None
     with session.state(state_dir, file) as state:
         tables = state.db.tables()
         secret = state.db.write(
-            lambda _: credentials.create_api_key(tables, name, Role(role), session.WHO, times.utc_now())
+            lambda _: credentials.create_api_key(tables, name, Role(role), session.WHO, now, expires_at=until)
         )
-    show({"api_key": secret, "name": name, "role": role}, as_json)
+    shown = {"api_key": secret, "name": name, "role": role, "expires_at": times.render(until) if until else None}
+    show(shown, as_json)
+
+
+@api_key.command("list")
+@options.where
+@options.as_json
+def list_keys(state_dir: Path | None, file: Path | None, as_json: bool) -> None:
+    """List the keys, also those that were revoked."""
+    with session.state(state_dir, file) as state:
+        found = every(
+            wire.PageQuery(limit=1_000), lambda query: credentials.list_api_keys(state.db.connection(), query)
+        )
+    show_list(found, _COLUMNS, as_json)
+
+
+@api_key.command()
+@options.where
+@click.argument("key_id", metavar="ID")
+def revoke(state_dir: Path | None, file: Path | None, key_id: str) -> None:
+    """Make a key worthless at once; ID as `api-key list` shows it. Here the last admin key may go as well."""
+    with session.state(state_dir, file) as state:
+        administration.revoke_api_key(state.db, key_id, session.WHO, times.utc_now(), last_admin_too=True)

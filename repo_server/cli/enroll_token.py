@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
-from repo_server import times
+from repo_server import administration, times, wire
 from repo_server.cli import options, session
-from repo_server.cli.output import show
+from repo_server.cli.output import every, show, show_list
 from repo_server.store import credentials
+
+_COLUMNS = ("id", "name", "uses", "uses_allowed", "group", "channel", "approval", "expires_at", "revoked_at")
 
 
 @click.group("enroll-token")
@@ -24,17 +26,30 @@ def enroll_token() -> None:
 @click.option("--name", default="devices", show_default=True)
 @click.option("--uses", type=click.IntRange(min=1), help="How many devices may register [default: any number].")
 @click.option("--expires", type=options.Duration(), help="For how long, e.g. 30m, 12h, 7d [default: for ever].")
+@click.option("--group", type=options.Word(), help="The group that its devices belong to.")
+@click.option("--channel", type=options.Word(), help="The channel that its devices follow, whatever they ask for.")
+@click.option("--approval", is_flag=True, help="Each device waits until an operator has approved it.")
 def create(
-    *, state_dir: Path | None, file: Path | None, as_json: bool, name: str, uses: int | None, expires: timedelta | None
+    *,
+    state_dir: Path | None,
+    file: Path | None,
+    as_json: bool,
+    name: str,
+    uses: int | None,
+    expires: timedelta | None,
+    group: str | None,
+    channel: str | None,
+    approval: bool,
 ) -> None:
     """Make an enrollment token; its secret is shown once."""
     now = times.utc_now()
     until = now + expires if expires is not None else None
+    preset = credentials.Preset(group, channel, approval)
     with session.state(state_dir, file) as state:
         tables = state.db.tables()
         secret = state.db.write(
             lambda _: credentials.create_enrollment_token(
-                tables, name, session.WHO, now, uses_allowed=uses, expires_at=until
+                tables, name, session.WHO, now, uses_allowed=uses, expires_at=until, preset=preset
             )
         )
     shown = {
@@ -42,5 +57,29 @@ def create(
         "name": name,
         "uses": uses,
         "expires_at": times.render(until) if until else None,
+        "group": group,
+        "channel": channel,
+        "approval": approval,
     }
     show(shown, as_json)
+
+
+@enroll_token.command("list")
+@options.where
+@options.as_json
+def list_tokens(state_dir: Path | None, file: Path | None, as_json: bool) -> None:
+    """List the tokens, also those that were revoked."""
+    with session.state(state_dir, file) as state:
+        found = every(
+            wire.PageQuery(limit=1_000), lambda query: credentials.list_enrollment_tokens(state.db.connection(), query)
+        )
+    show_list(found, _COLUMNS, as_json)
+
+
+@enroll_token.command()
+@options.where
+@click.argument("token_id", metavar="ID")
+def revoke(state_dir: Path | None, file: Path | None, token_id: str) -> None:
+    """Let nobody register with a token any more; ID as `enroll-token list` shows it. Its devices stay registered."""
+    with session.state(state_dir, file) as state:
+        administration.revoke_enrollment_token(state.db, token_id, session.WHO, times.utc_now())

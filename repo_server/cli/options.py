@@ -10,6 +10,9 @@ from typing import TypeVar
 
 import click
 
+from repo_server.wire import CHANNEL
+
+_LONGEST_WORD = 64
 _F = TypeVar("_F", bound=Callable[..., object])
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -28,6 +31,19 @@ class Duration(click.ParamType[timedelta]):
         if match is None:
             self.fail(f"{value!r} is not a duration such as 30m, 12h or 7d", param, ctx)
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+class Word(click.ParamType[str]):
+    """The name of a group or a channel, as the API takes it."""
+
+    name = "word"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As click asks for."""
+        text = str(value)
+        if len(text) > _LONGEST_WORD or re.fullmatch(CHANNEL, text) is None:
+            self.fail(f"{text!r} is not a name such as stable or ground-floor", param, ctx)
+        return text
 
 
 def where(command: _F) -> _F:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from repo_server.cli.output import fail
 from repo_server.db import Database
 from repo_server.errors import ConfigError, RepoServerError
 
-WHO = "cli"
+WHO = f"cli:{os.environ.get('SUDO_USER') or getpass.getuser()}"
 """How the audit log names whoever is at the server's own shell."""
 
 

@@ -1,4 +1,4 @@
-"""The audit log: every change that a person or a program makes with a key or in the CLI."""
+"""The audit log: every change that a person or a program makes with a key or in the CLI, and the server's own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import sqlite3
 from datetime import datetime
 
 from repo_server import times
+from repo_server.answers_identity import AuditEntry
+from repo_server.store.paging import Rows, page
+from repo_server.wire_identity import AuditQuery
+
+SERVER = "server"
+"""Who it was where nobody asked for it."""
 
 
 def record(
@@ -17,8 +23,37 @@ def record(
     subject: str,
     **detail: object,
 ) -> None:
-    """Add one entry, in the transaction of the change itself. ``detail`` never holds a secret."""
+    """Add one entry, in the transaction of the change itself.
+
+    ``detail`` names what is worth knowing, by custom ``before`` and ``after``; it never holds a secret.
+    """
     connection.execute(
         "INSERT INTO audit_log (at, who, action, subject, detail) VALUES (?, ?, ?, ?, ?)",
         (times.render(at), who, action, subject, json.dumps(detail, sort_keys=True)),
     )
+
+
+def list_page(connection: sqlite3.Connection, query: AuditQuery) -> Rows[AuditEntry]:
+    """One page of entries, the newest first."""
+    return page(
+        connection,
+        "SELECT * FROM audit_log",
+        [
+            ("who = ?", query.who) if query.who is not None else None,
+            ("action = ?", query.action) if query.action is not None else None,
+            ("subject = ?", query.subject) if query.subject is not None else None,
+            ("at >= ?", times.render(query.since)) if query.since is not None else None,
+            ("at < ?", times.render(query.until)) if query.until is not None else None,
+        ],
+        key="id",
+        limit=query.limit,
+        cursor=query.cursor,
+        make=entry,
+        descending=True,
+    )
+
+
+def entry(row: sqlite3.Row) -> AuditEntry:
+    """A row as the API shows it."""
+    same = ("id", "at", "who", "action", "subject")
+    return AuditEntry(**{name: row[name] for name in same}, detail=json.loads(row["detail"]))

@@ -6,12 +6,18 @@ import hmac
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlite_utils
 
-from repo_server import ids, times
+from repo_server import answers_identity as answers
+from repo_server import ids, times, wire
 from repo_server.roles import Role
 from repo_server.store import audit
+from repo_server.store.paging import Rows, page
+
+API_KEYS = "api_keys"
+ENROLLMENT_TOKENS = "enrollment_tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,9 @@ class EnrollmentToken:
     expires_at: datetime | None
     uses_allowed: int | None
     uses: int
+    group: str | None = None
+    channel: str | None = None
+    approval: bool = False
 
     def refusal(self, now: datetime) -> str | None:
         """Why no further device may be registered with it, or None."""
@@ -42,11 +51,25 @@ class EnrollmentToken:
         return None
 
 
-def create_api_key(tables: sqlite_utils.Database, name: str, role: Role, who: str, now: datetime) -> str:
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What a token decides about the devices that register with it."""
+
+    group: str | None = None
+    channel: str | None = None
+    """Wins over the channel that a device asks for."""
+    approval: bool = False
+    """Whether an operator has to approve each device."""
+
+
+def create_api_key(
+    tables: sqlite_utils.Database, name: str, role: Role, who: str, now: datetime, *, expires_at: datetime | None = None
+) -> str:
     """Store a new key; returns its secret, which cannot be read again."""
     secret = ids.new_secret("pik")
-    key_id = _insert(tables, "api_keys", secret, now, name=name, role=str(role))
-    audit.record(tables.conn, now, who, "api_key.create", key_id, name=name, role=str(role))
+    values = {"name": name, "role": str(role), "expires_at": _text(expires_at)}
+    key_id = _insert(tables, API_KEYS, secret, now, **values)
+    audit.record(tables.conn, now, who, "api_key.create", key_id, after=values)
     return secret
 
 
@@ -58,32 +81,60 @@ def create_enrollment_token(
     *,
     uses_allowed: int | None,
     expires_at: datetime | None,
+    preset: Preset | None = None,
 ) -> str:
     """Store a new token; returns its secret, which cannot be read again."""
-    secret = ids.new_secret("pie")
-    expires = times.render(expires_at) if expires_at is not None else None
-    token_id = _insert(
-        tables, "enrollment_tokens", secret, now, name=name, uses=0, uses_allowed=uses_allowed, expires_at=expires
-    )
-    audit.record(
-        tables.conn, now, who, "enrollment_token.create", token_id, name=name, uses=uses_allowed, expires_at=expires
-    )
+    secret, given = ids.new_secret("pie"), preset or Preset()
+    values: dict[str, str | int | None] = {
+        "name": name,
+        "uses_allowed": uses_allowed,
+        "expires_at": _text(expires_at),
+        "group_name": given.group,
+        "channel": given.channel,
+        "approval": int(given.approval),
+    }
+    token_id = _insert(tables, ENROLLMENT_TOKENS, secret, now, uses=0, **values)
+    audit.record(tables.conn, now, who, "enrollment_token.create", token_id, after=values)
     return secret
 
 
-def find_api_key(connection: sqlite3.Connection, secret: str) -> ApiKey | None:
-    """The key with this secret, unless it was revoked."""
-    row = _find(connection, "api_keys", secret)
-    return ApiKey(row["id"], row["name"], Role(row["role"])) if row is not None else None
+def find_api_key(connection: sqlite3.Connection, secret: str, now: datetime) -> ApiKey | None:
+    """The key with this secret, unless it was revoked or has expired."""
+    row = by_secret(connection, API_KEYS, secret)
+    if row is None or row["revoked_at"] is not None or not _lasts(row, now):
+        return None
+    return ApiKey(row["id"], row["name"], Role(row["role"]))
 
 
 def find_enrollment_token(connection: sqlite3.Connection, secret: str) -> EnrollmentToken | None:
     """The token with this secret, also when it is expired or used up, unless it was revoked."""
-    row = _find(connection, "enrollment_tokens", secret)
-    if row is None:
+    row = by_secret(connection, ENROLLMENT_TOKENS, secret)
+    if row is None or row["revoked_at"] is not None:
         return None
-    expires_at = times.parse(row["expires_at"]) if row["expires_at"] is not None else None
-    return EnrollmentToken(row["id"], row["name"], expires_at, row["uses_allowed"], row["uses"])
+    return EnrollmentToken(
+        row["id"],
+        row["name"],
+        _time(row["expires_at"]),
+        row["uses_allowed"],
+        row["uses"],
+        row["group_name"],
+        row["channel"],
+        bool(row["approval"]),
+    )
+
+
+def by_secret(connection: sqlite3.Connection, table: str, secret: str) -> sqlite3.Row | None:
+    """The row of a key or token, in whatever state it is.
+
+    The index compares hashes, byte by byte. That tells a stranger nothing: to steer the hash of what he sends towards a
+    stored one he would have to find preimages of SHA-256, and the secret has 256 random bits. ``matches`` compares the
+    whole hash once more in constant time, so that this does not rest on how SQLite compares.
+    """
+    row: sqlite3.Row | None = connection.execute(
+        f"SELECT * FROM {table} WHERE secret_sha256 = ?",  # noqa: S608 - the table is named here
+        (ids.sha256_hex(secret),),
+    ).fetchone()
+    return row if row is not None and matches(secret, row["secret_sha256"]) else None
 
 
 def count_use(connection: sqlite3.Connection, token_id: str) -> None:
@@ -96,13 +147,82 @@ def matches(secret: str, stored_sha256: str) -> bool:
     return hmac.compare_digest(ids.sha256_hex(secret), stored_sha256)
 
 
-def _find(connection: sqlite3.Connection, table: str, secret: str) -> sqlite3.Row | None:
+def find(connection: sqlite3.Connection, table: str, identifier: str) -> sqlite3.Row | None:
+    """The row with this id."""
     row: sqlite3.Row | None = connection.execute(
-        f"SELECT * FROM {table} WHERE secret_sha256 = ? AND revoked_at IS NULL",  # noqa: S608 - the table is named here
-        (ids.sha256_hex(secret),),
+        f"SELECT * FROM {table} WHERE id = ?",  # noqa: S608 - the table is named here
+        (identifier,),
     ).fetchone()
-    # The index has compared hashes already, which tells nothing about a 256-bit secret; this is for the reader's peace.
-    return row if row is not None and matches(secret, row["secret_sha256"]) else None
+    return row
+
+
+def revoke(connection: sqlite3.Connection, table: str, identifier: str, now: datetime) -> bool:
+    """Make a key or token worthless from now on; False where it was before."""
+    done = connection.execute(
+        f"UPDATE {table} SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",  # noqa: S608 - the table is named here
+        (times.render(now), identifier),
+    )
+    return done.rowcount == 1
+
+
+def other_admin_keys(connection: sqlite3.Connection, identifier: str, now: datetime) -> int:
+    """How many admin keys besides this one are good now."""
+    found = connection.execute(
+        "SELECT count(*) FROM api_keys WHERE id <> ? AND role = ? AND revoked_at IS NULL"
+        " AND (expires_at IS NULL OR expires_at > ?)",
+        (identifier, Role.ADMIN, times.render(now)),
+    ).fetchone()
+    return int(found[0])
+
+
+def list_api_keys(connection: sqlite3.Connection, query: wire.PageQuery) -> Rows[answers.ApiKey]:
+    """One page of keys, the oldest first, revoked ones too."""
+    return page(
+        connection,
+        "SELECT * FROM api_keys",
+        [],
+        key="id",
+        limit=query.limit,
+        cursor=query.cursor,
+        make=lambda row: answers.ApiKey(**api_key_values(row)),
+    )
+
+
+def list_enrollment_tokens(connection: sqlite3.Connection, query: wire.PageQuery) -> Rows[answers.EnrollmentToken]:
+    """One page of tokens, the oldest first, revoked ones too."""
+    return page(
+        connection,
+        "SELECT * FROM enrollment_tokens",
+        [],
+        key="id",
+        limit=query.limit,
+        cursor=query.cursor,
+        make=lambda row: answers.EnrollmentToken(**enrollment_token_values(row)),
+    )
+
+
+def api_key_values(row: sqlite3.Row) -> dict[str, Any]:
+    """A key's row as the API shows it."""
+    return {name: row[name] for name in answers.ApiKey.model_fields}
+
+
+def enrollment_token_values(row: sqlite3.Row) -> dict[str, Any]:
+    """A token's row as the API shows it."""
+    same = ("id", "name", "uses", "uses_allowed", "channel", "created_at", "expires_at", "revoked_at")
+    return {name: row[name] for name in same} | {"group": row["group_name"], "approval": bool(row["approval"])}
+
+
+def _lasts(row: sqlite3.Row, now: datetime) -> bool:
+    expires_at = _time(row["expires_at"])
+    return expires_at is None or now < expires_at
+
+
+def _time(text: str | None) -> datetime | None:
+    return times.parse(text) if text is not None else None
+
+
+def _text(at: datetime | None) -> str | None:
+    return times.render(at) if at is not None else None
 
 
 def _insert(tables: sqlite_utils.Database, table: str, secret: str, now: datetime, **values: str | int | None) -> str:

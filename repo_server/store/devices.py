@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from repo_server import answers, times, wire
@@ -68,6 +68,11 @@ def change(connection: sqlite3.Connection, device_id: str, values: Mapping[str, 
         return
     assignments = ", ".join(f"{_COLUMNS[name]} = ?" for name in values)
     connection.execute(f"UPDATE devices SET {assignments} WHERE id = ?", [*values.values(), device_id])  # noqa: S608 - columns from _COLUMNS
+
+
+def settings(row: sqlite3.Row, names: Iterable[str]) -> dict[str, object]:
+    """What is set now, by the names of the API."""
+    return {name: row[_COLUMNS[name]] for name in names}
 
 
 def decommission(connection: sqlite3.Connection, device_id: str, now: datetime) -> bool:

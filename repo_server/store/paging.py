@@ -62,4 +62,4 @@ def page(
     ).fetchall()
     more = len(rows) > limit
     rows = rows[:limit]
-    return Rows([make(row) for row in rows], encode(rows[-1][key.rpartition(".")[2]]) if more else None)
+    return Rows([make(row) for row in rows], encode(str(rows[-1][key.rpartition(".")[2]])) if more else None)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from flask import Flask
 
-from repo_server.views import description, devices, fleet, health, heartbeat, repo, statuses, updates
+from repo_server.views import (
+    administration,
+    description,
+    devices,
+    fleet,
+    health,
+    heartbeat,
+    repo,
+    statuses,
+    updates,
+)
 
 API = "/api/v1"
 
 
 def register(app: Flask) -> None:
     """Mount all of them."""
-    for part in (devices, heartbeat, statuses, updates, fleet, description):
+    for part in (devices, heartbeat, statuses, updates, fleet, administration, description):
         app.register_blueprint(part.blueprint, url_prefix=API)
     app.register_blueprint(repo.blueprint)
     app.register_blueprint(health.blueprint)

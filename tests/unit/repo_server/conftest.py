@@ -30,16 +30,28 @@ class Service:
     settings: Settings
     now: datetime = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
-    def key(self, role: str) -> str:
+    def key(self, role: str, expires_in: timedelta | None = None) -> str:
         tables = self.db.tables()
-        return self.db.write(lambda _: credentials.create_api_key(tables, f"test {role}", Role(role), "test", self.now))
+        expires_at = self.now + expires_in if expires_in is not None else None
+        return self.db.write(
+            lambda _: credentials.create_api_key(
+                tables, f"test {role}", Role(role), "test", self.now, expires_at=expires_at
+            )
+        )
 
-    def enrollment_token(self, uses: int | None = None, expires_in: timedelta | None = None) -> str:
+    def revoke(self, secret: str) -> None:
+        row = credentials.by_secret(self.db.connection(), credentials.API_KEYS, secret)
+        assert row is not None
+        assert self.db.write(lambda work: credentials.revoke(work, credentials.API_KEYS, row["id"], self.now))
+
+    def enrollment_token(
+        self, uses: int | None = None, expires_in: timedelta | None = None, preset: credentials.Preset | None = None
+    ) -> str:
         tables = self.db.tables()
         expires_at = self.now + expires_in if expires_in is not None else None
         return self.db.write(
             lambda _: credentials.create_enrollment_token(
-                tables, "test", "test", self.now, uses_allowed=uses, expires_at=expires_at
+                tables, "test", "test", self.now, uses_allowed=uses, expires_at=expires_at, preset=preset
             )
         )
 

@@ -95,13 +95,13 @@ def test_keys_are_never_written_over_a_file_that_is_there(tmp_path: Path) -> Non
 @pytest.mark.parametrize("role", ["viewer", "operator", "builder", "admin"])
 def test_an_api_key_has_its_role_and_is_audited(state: Path, role: str) -> None:
     made = json.loads(run("api-key", "create", "--state", state, "--role", role, "--name", "me", "--json").stdout)
-    assert made == {"api_key": made["api_key"], "name": "me", "role": role}
+    assert made == {"api_key": made["api_key"], "name": "me", "role": role, "expires_at": None}
     db = Database(state / "repo_server.db")
     try:
         kept = db.connection().execute("SELECT name, role FROM api_keys WHERE name = 'me'").fetchall()
         assert [tuple(row) for row in kept] == [("me", role)]
         assert made["api_key"] not in "\n".join(db.connection().iterdump())
-        actions = [row[0] for row in db.connection().execute("SELECT action FROM audit_log")]
+        actions = [row[0] for row in db.connection().execute("SELECT action FROM audit_log ORDER BY id")]
         assert actions == ["api_key.create", "enrollment_token.create", "api_key.create"]
     finally:
         db.close()

@@ -1,0 +1,62 @@
+"""What the server answers about keys, tokens and the audit log. See docs/INTERFACES.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from repo_server.answers import Answer, Time
+from repo_server.roles import Role
+
+
+class ApiKey(Answer):
+    """A key, without its secret, which is stored nowhere."""
+
+    id: str
+    name: str
+    role: Role
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+
+
+class NewApiKey(ApiKey):
+    """A key that was made just now; its secret is never shown again."""
+
+    secret: str
+
+
+class EnrollmentToken(Answer):
+    """A token with which devices register, without its secret."""
+
+    id: str
+    name: str
+    uses: int
+    uses_allowed: int | None
+    """Null: any number."""
+    group: str | None
+    channel: str | None
+    """Wins over the channel that a device asks for."""
+    approval: bool
+    """Whether an operator has to approve each device."""
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+
+
+class NewEnrollmentToken(EnrollmentToken):
+    """A token that was made just now; its secret is never shown again."""
+
+    secret: str
+
+
+class AuditEntry(Answer):
+    """One change: who made it, when, of what, and what it was before and after."""
+
+    id: int
+    at: Time
+    who: str
+    """``key:NAME``, ``cli:USER``, ``enrollment_token:NAME``, ``device:ID`` or ``server``."""
+    action: str
+    subject: str
+    detail: dict[str, Any]
+    """``before`` and ``after`` where there is something to say; never a secret."""

@@ -1,0 +1,44 @@
+"""What the server accepts about keys, tokens and the audit log; as strict as ``wire``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from repo_server.roles import Role
+from repo_server.wire import LINE, Body, Channel, Instant, Line, PageQuery
+
+_MOST_USES = 1_000_000
+
+
+class ApiKeyRequest(Body):
+    """POST /api/v1/api-keys/."""
+
+    name: Line
+    role: Role
+    expires_at: Instant | None = None
+
+
+class EnrollmentTokenRequest(Body):
+    """POST /api/v1/enrollment-tokens/."""
+
+    name: Line
+    uses: Annotated[int, Field(ge=1, le=_MOST_USES)] | None = None
+    """How many devices may register; null is any number."""
+    expires_at: Instant | None = None
+    group: Channel | None = None
+    channel: Channel | None = None
+    approval: bool = False
+
+
+class AuditQuery(PageQuery):
+    """GET /api/v1/audit."""
+
+    who: Annotated[str, StringConstraints(pattern=LINE, max_length=300)] | None = None
+    action: Annotated[str, StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)*$", max_length=64)] | None = None
+    subject: Annotated[str, StringConstraints(pattern=LINE, max_length=300)] | None = None
+    since: Instant | None = None
+    """From this instant on."""
+    until: Instant | None = None
+    """Before this instant."""

@@ -1,0 +1,81 @@
+"""Keys, tokens and the audit log from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from repo_server.cli import main
+from repo_server.cli.session import WHO
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def good(*arguments: object) -> Any:
+    """What a command prints as JSON."""
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    assert run("init", "--state", folder).exit_code == 0
+    return folder
+
+
+def test_keys_are_listed_and_revoked_also_the_last_admin(state: Path) -> None:
+    made = good("api-key", "create", "--state", state, "--role", "viewer", "--name", "lobby", "--expires", "90d")
+    assert made["expires_at"].endswith("Z")
+    listed = {item["name"]: item for item in good("api-key", "list", "--state", state)}
+    assert set(listed) == {"first admin", "lobby"}
+    assert listed["lobby"]["expires_at"] == made["expires_at"]
+    assert made["api_key"] not in run("api-key", "list", "--state", state).output
+    for item in listed.values():
+        assert run("api-key", "revoke", "--state", state, item["id"]).exit_code == 0
+    assert all(item["revoked_at"] for item in good("api-key", "list", "--state", state))
+
+
+def test_tokens_are_made_with_presets_listed_and_revoked(state: Path) -> None:
+    presets = ("--group", "attic", "--channel", "beta", "--approval", "--uses", 2)
+    made = good("enroll-token", "create", "--state", state, "--name", "attic", *presets)
+    assert (made["group"], made["channel"], made["approval"]) == ("attic", "beta", True)
+    listed = {item["name"]: item for item in good("enroll-token", "list", "--state", state)}
+    attic = listed["attic"]
+    assert (attic["group"], attic["channel"], attic["approval"], attic["uses_allowed"]) == ("attic", "beta", True, 2)
+    assert run("enroll-token", "revoke", "--state", state, attic["id"]).exit_code == 0
+    again = {item["name"]: item["revoked_at"] for item in good("enroll-token", "list", "--state", state)}
+    assert again["first"] is None
+    assert again["attic"] is not None
+
+
+def test_what_the_command_line_does_is_in_the_audit_log_with_its_user(state: Path) -> None:
+    key = good("api-key", "create", "--state", state, "--role", "viewer", "--name", "lobby")
+    (made,) = [item for item in good("api-key", "list", "--state", state) if item["name"] == "lobby"]
+    run("api-key", "revoke", "--state", state, made["id"])
+    found = good("audit", "--state", state, "--subject", made["id"], "--who", WHO, "--last", "1h")
+    assert [entry["action"] for entry in found] == ["api_key.revoke", "api_key.create"]
+    assert found[0]["detail"]["before"]["role"] == "viewer"
+    assert WHO.startswith("cli:")
+    table = run("audit", "--state", state, "--action", "api_key.create").output
+    assert len(table.splitlines()) == 3
+    assert key["api_key"] not in table
+
+
+@pytest.mark.parametrize("command", ["api-key", "enroll-token"])
+def test_nothing_is_revoked_that_is_not_there(state: Path, command: str) -> None:
+    result = run(command, "revoke", "--state", state, "0195e0c8-0000-7000-8000-00000000000f")
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert result.output.startswith("Error: there is no such")
+
+
+@pytest.mark.parametrize("given", [("--group", "Ground Floor"), ("--channel", ""), ("--channel", "x" * 65)])
+def test_a_group_or_channel_that_is_no_name_is_a_usage_error(state: Path, given: tuple[str, str]) -> None:
+    assert run("enroll-token", "create", "--state", state, *given).exit_code == 2

@@ -1,0 +1,166 @@
+"""Every endpoint for every kind of caller: exactly what DESIGN.md allows.
+
+The endpoints come from the application itself: one without a row in ``ROWS`` fails.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.support.fleet_bodies import (
+    DEVICE,
+    OTHER_DEVICE,
+    TOKEN,
+    announcement,
+    heartbeat,
+    registration,
+    status,
+    statuses,
+)
+from tests.unit.repo_server.conftest import Service
+
+RETIRED = "0195e0c8-0000-7000-8000-0000000000d3"
+NEW_DEVICE = "0195e0c8-0000-7000-8000-0000000000d5"
+NO_SUCH = "0195e0c8-0000-7000-8000-00000000000f"
+
+ROLES = ("viewer", "operator", "builder", "admin")
+DEVICES = {
+    "device": (DEVICE, TOKEN),
+    "other device": (OTHER_DEVICE, "other"),
+    "decommissioned device": (RETIRED, "retired"),
+}
+CALLERS = (*ROLES, "nobody", "wrong key", "revoked key", "expired key", "enrollment token", *DEVICES)
+OWN_ADDRESS = {"decommissioned device": RETIRED}
+"""Whose address a caller asks, where it is not that of ``device``."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Who may, and how everybody else is turned away, by caller; 401 where nothing is said."""
+
+    may: set[str]
+    others: dict[str, int]
+    body: Any = None
+
+
+def keyed(may: set[str], body: Any = None) -> Row:
+    """For API keys with a role that may."""
+    return Row(may, dict.fromkeys(ROLES, 403), body)
+
+
+def of_device(body: Any = None, *also: str) -> Row:
+    """For the device whose address it is; keys are nothing here."""
+    return Row({"device", *also}, {"decommissioned device": 410}, body)
+
+
+VIEW = {"viewer", "operator", "admin"}
+OPERATE = {"operator", "admin"}
+ANNOUNCE = {"builder", "admin"}
+ADMINISTER = {"admin"}
+ANYONE = Row(set(CALLERS), {})
+
+A_DEVICE = "/api/v1/devices/<uuid:device_id>"
+AN_UPDATE = "/api/v1/updates/<uuid:update_id>"
+ROWS: dict[tuple[str, str], Row] = {
+    ("POST", "/api/v1/devices/"): Row({"enrollment token"}, {}, registration(id=NEW_DEVICE, token="new")),
+    ("GET", "/api/v1/devices/"): keyed(VIEW),
+    ("GET", A_DEVICE): keyed(VIEW),
+    ("PATCH", A_DEVICE): keyed(OPERATE, {"name": "x"}),
+    ("DELETE", A_DEVICE): keyed(OPERATE),
+    ("POST", f"{A_DEVICE}/heartbeat"): of_device(heartbeat()),
+    ("POST", f"{A_DEVICE}/updates/<uuid:update_id>/status"): of_device(statuses(status(1, "refreshed"))),
+    ("POST", "/api/v1/updates/"): keyed(ANNOUNCE, announcement("2.0.0")),
+    ("GET", "/api/v1/updates/"): keyed(VIEW),
+    ("GET", AN_UPDATE): keyed(VIEW),
+    ("GET", f"{AN_UPDATE}/devices"): keyed(VIEW),
+    ("GET", f"{AN_UPDATE}/devices/<uuid:device_id>/events"): keyed(VIEW),
+    ("POST", f"{AN_UPDATE}/pause"): keyed(OPERATE),
+    ("POST", f"{AN_UPDATE}/resume"): keyed(OPERATE),
+    ("POST", f"{AN_UPDATE}/halt"): keyed(OPERATE),
+    ("GET", "/api/v1/fleet"): keyed(VIEW),
+    ("POST", "/api/v1/api-keys/"): keyed(ADMINISTER, {"name": "x", "role": "viewer"}),
+    ("GET", "/api/v1/api-keys/"): keyed(ADMINISTER),
+    ("DELETE", "/api/v1/api-keys/<uuid:key_id>"): keyed(ADMINISTER),
+    ("POST", "/api/v1/enrollment-tokens/"): keyed(ADMINISTER, {"name": "x"}),
+    ("GET", "/api/v1/enrollment-tokens/"): keyed(ADMINISTER),
+    ("DELETE", "/api/v1/enrollment-tokens/<uuid:token_id>"): keyed(ADMINISTER),
+    ("GET", "/api/v1/audit"): keyed(ADMINISTER),
+    ("GET", "/api/v1/openapi.json"): ANYONE,
+    # The repository has no address of its own for each device.
+    ("GET", "/repo/<path:name>"): of_device(None, "other device", *ROLES),
+    ("GET", "/"): ANYONE,
+    ("GET", "/healthz"): ANYONE,
+    ("GET", "/readyz"): ANYONE,
+}
+
+
+def endpoints(app: Flask) -> set[tuple[str, str]]:
+    return {(method, rule.rule) for rule in app.url_map.iter_rules() for method in (rule.methods or set())}
+
+
+def test_every_endpoint_has_a_row_and_every_row_an_endpoint(service: Service) -> None:
+    # OPTIONS tells which methods there are, and HEAD asks as GET does; both come with the others.
+    assert {one for one in endpoints(service.app) if one[0] not in {"OPTIONS", "HEAD"}} == set(ROWS)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The callers of one test, each with what it sends."""
+
+    service: Service
+    keys: dict[str, str]
+    update: str
+    enrollment_token: str
+
+    def ask(self, method: str, rule: str, caller: str, body: Any) -> Any:
+        names = {"device_id": OWN_ADDRESS.get(caller, DEVICE), "update_id": self.update}
+        path = re.sub(r"<uuid:(\w+)>", lambda found: names.get(found[1], NO_SUCH), rule)
+        path = path.replace("<path:name>", "trixie/dists/stable/InRelease")
+        sent: dict[str, Any] = {}
+        if caller in self.keys:
+            sent["key"] = self.keys[caller]
+        elif caller == "enrollment token":
+            sent["token"] = self.enrollment_token
+        elif caller in DEVICES and rule.startswith("/repo/"):
+            sent["auth"] = DEVICES[caller]
+        elif caller in DEVICES:
+            sent["token"] = DEVICES[caller][1]
+        return self.service.request(method, path, body, **sent)
+
+
+@pytest.fixture
+def cast(service: Service) -> Cast:
+    keys = {role: service.key(role) for role in ROLES}
+    keys |= {"wrong key": "pik_guessed", "revoked key": service.key("admin")}
+    service.revoke(keys["revoked key"])
+    keys["expired key"] = service.key("admin", expires_in=timedelta(seconds=60))
+    service.now += timedelta(seconds=60)
+    for device, token in DEVICES.values():
+        service.register(id=device, token=token)
+    retired = service.request("DELETE", f"/api/v1/devices/{RETIRED}", key=keys["operator"])
+    assert retired.status_code == 204
+    return Cast(service, keys, service.announce(), service.enrollment_token())
+
+
+@pytest.mark.parametrize(("method", "rule"), sorted(ROWS), ids=str)
+def test_who_may_and_who_may_not(cast: Cast, method: str, rule: str) -> None:
+    row = ROWS[method, rule]
+    methods = [method, "HEAD"] if method == "GET" else [method]
+    before = cast.service.dump()
+    for caller in sorted(set(CALLERS) - row.may):
+        for one in methods:
+            answer = cast.ask(one, rule, caller, row.body)
+            assert (caller, answer.status_code) == (caller, row.others.get(caller, 401))
+            assert answer.status_code != 401 or "WWW-Authenticate" in answer.headers
+    assert cast.service.dump() == before
+    for caller in sorted(row.may):
+        for one in methods:
+            answer = cast.ask(one, rule, caller, row.body)
+            # Whoever may hears what is there: also that it is not there, or cannot be done.
+            assert answer.status_code in {200, 201, 204, 404, 409}, (caller, answer.get_data(as_text=True))
