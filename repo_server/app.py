@@ -8,7 +8,7 @@ from datetime import datetime
 
 from flask import Flask
 
-from repo_server import body, config, errors, logs, proxies, times, views
+from repo_server import body, config, errors, logs, metrics, proxies, times, views
 from repo_server.context import KEY, Context
 from repo_server.db import Database
 
@@ -22,10 +22,10 @@ def create_app(settings: config.Settings, clock: Callable[[], datetime] = times.
     app.url_map.strict_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = body.BODY_BYTES
     app.config["MAX_FORM_MEMORY_SIZE"] = body.BODY_BYTES
-    app.extensions[KEY] = Context(
-        settings, Database(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds), clock
-    )
+    here = Context(settings, Database(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds), clock)
+    app.extensions[KEY] = here
     logs.install(app)
+    metrics.install(app, here)
     errors.install(app)
     views.register(app)
     app.wsgi_app = proxies.TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]

@@ -50,6 +50,7 @@ _SECURITY: dict[Asks, list[dict[str, list[str]]]] = {
     Asks.DEVICE: [{"DeviceToken": []}],
     Asks.ENROLLMENT: [{"EnrollmentToken": []}],
     Asks.REPOSITORY: [{"DeviceBasic": []}, {"ApiKey": []}],
+    Asks.LOOPBACK: [{}, {"ApiKey": []}],
 }
 _ANSWER_HEADERS = {
     "ETag": "Of the whole answer; send it back as If-None-Match.",

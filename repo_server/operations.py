@@ -39,6 +39,8 @@ class Asks(StrEnum):
     ENROLLMENT = "enrollment"
     REPOSITORY = "repository"
     """A device by HTTP basic, or any API key."""
+    LOOPBACK = "loopback"
+    """Nothing of programs on this machine, an API key of everyone else."""
 
 
 @dataclass(frozen=True, slots=True)

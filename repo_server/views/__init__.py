@@ -11,6 +11,7 @@ from repo_server.views import (
     fleet,
     health,
     heartbeat,
+    metrics,
     repo,
     statuses,
     updates,
@@ -25,3 +26,4 @@ def register(app: Flask) -> None:
         app.register_blueprint(part.blueprint, url_prefix=API)
     app.register_blueprint(repo.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)

@@ -56,12 +56,13 @@ def test_it_is_served_to_anyone_and_every_reference_in_it_leads_somewhere(servic
 @pytest.mark.parametrize(("method", "path", "declared"), DECLARED, ids=[f"{one[0]} {one[1]}" for one in DECLARED])
 def test_what_is_described_is_what_is_asked(service: Service, method: str, path: str, declared: Operation) -> None:
     path = re.sub(r"\{\w+\}", ID, path)
-    stranger = service.request(method.upper(), path)
+    far = {"REMOTE_ADDR": "203.0.113.9"}
+    stranger = service.request(method.upper(), path, environ_base=far)
     assert (stranger.status_code == 401) is (declared.asks is not Asks.ANYONE)
     if declared.right is None:
         return
     for role in roles_with(Right.FETCH):
-        answer = service.request(method.upper(), path, key=service.key(role))
+        answer = service.request(method.upper(), path, key=service.key(role), environ_base=far)
         assert (answer.status_code == 403) is not allows(role, declared.right)
 
 
