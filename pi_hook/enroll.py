@@ -121,8 +121,8 @@ _ADVICE = {
     403: "the server does not let this token enroll devices: put one of `repo-server enroll-token create` under "
     "[enrollment]",
     404: "server.url does not lead to a pi-ota server",
-    409: "this device's id is registered with another token: an operator has to decommission it there, and "
-    "`rm /var/lib/pi-hook/identity.json` gives this device a new one",
+    409: "the daemon goes on asking by itself, until an operator has approved this device's new token or "
+    "`rm /var/lib/pi-hook/identity.json` has given it another id",
     410: "this device was decommissioned: `rm /var/lib/pi-hook/identity.json` gives it a new id, with which it enrolls",
     422: "the server does not accept what this device says of itself; the field is named",
 }

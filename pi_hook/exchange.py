@@ -12,7 +12,7 @@ from pi_hook.enroll import EnrollError, register
 from pi_hook.errors import RefusedError, ServerError
 from pi_hook.server_set import apt_settings, as_allowed, channel_of
 from pi_hook.update import UNREPORTED, Phase
-from pi_hook.wire import Gate, Heartbeat
+from pi_hook.wire import PENDING, Gate, Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,7 @@ _SOON = 1.0
 _UNWELCOME = 3600.0
 """Seconds between questions after 401 or 403: an operator may put it right. After 410 there are none."""
 _GONE = 410
+_WAITS = "the server waits for an operator to approve this device; until then nothing is offered to it"
 _STATUS_OF_PHASE = {
     Phase.GRANTED: "granted",
     Phase.REFRESHING: "granted",
@@ -108,7 +109,8 @@ class Exchange:
             self._failed(ServerError(f"the agent's own files cannot be written: {error}", kind="disk"))
         else:
             self._failures, self.problem = 0, self._disagreement
-            self._schedule(_SOON if len(self._ledger.outbox) else jittered(self._interval, self._backoff.draw))
+            more = len(self._ledger.outbox) and not self._ledger.memory.pending
+            self._schedule(_SOON if more else jittered(self._interval, self._backoff.draw))
         finally:
             self._in_exchange = False
 
@@ -132,7 +134,7 @@ class Exchange:
     def _register(self) -> None:
         answer = register(self._server, self._settings, self._identity, self._host, self._zone().name)
         _log.info("registered as %s (%s)", answer.id, answer.state)
-        self._ledger.remember(registered=True, channel=answer.channel, stopped=None)
+        self._ledger.remember(registered=True, channel=answer.channel, stopped=None, pending=answer.state == PENDING)
         self._write_apt_source()
         self._enrolled()
 
@@ -141,7 +143,10 @@ class Exchange:
         self._gate.contacted()
         self._interval = answer.next_heartbeat_seconds
         self._take_settings(answer)
+        pending = answer.state == PENDING
+        self._ledger.remember(pending=pending)
         answer, disagreement = as_allowed(answer, self._settings)
+        disagreement = _WAITS if pending else disagreement
         if disagreement is not None and disagreement != self._disagreement:
             _log.warning("%s", disagreement)
         self._disagreement = disagreement
@@ -162,6 +167,8 @@ class Exchange:
             self._driver.look_again()
 
     def _flush(self) -> None:
+        if self._ledger.memory.pending:
+            return
         while batch := self._ledger.outbox.batch():
             try:
                 self._report(batch)

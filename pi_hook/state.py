@@ -75,6 +75,8 @@ class Memory:
     """The server's."""
     timezone: str | None = None
     """The operator's for this device, as the server last said it."""
+    pending: bool = False
+    """Registered, and an operator has to approve it: the server takes nothing but heartbeats."""
     stopped: str | None = None
     """Why the server does not want this device any more."""
 
@@ -168,6 +170,7 @@ def _memory(body: dict[str, Any]) -> Memory:
         registered=body["registered"] is True,
         channel=body["channel"],
         timezone=_text(body.get("timezone")),  # absent from the file of an older agent
+        pending=body.get("pending") is True,  # as above
         stopped=body["stopped"],
     )
 

@@ -25,6 +25,7 @@ def memory_status(memory: Memory) -> dict[str, Any]:
     update, device = memory.device.update, memory.device
     return {
         "registered": memory.registered,
+        "pending": memory.pending,
         "channel": memory.channel,
         "stopped": memory.stopped,
         "hold": device.hold if device.hold is not None else ("by `pi-hook hold`" if device.held_here else None),
@@ -159,6 +160,7 @@ def _server_lines(status: dict[str, Any]) -> list[str | None]:
         lines.append(_line("server", f"{server['url']} {words}{waiting}{problem}"))
     if status.get("registered") is not None:
         registered = "registered" if status["registered"] else "not registered yet"
+        registered = "registered, waits for approval" if status.get("pending") else registered
         channel = f", channel {status['channel']}" if status.get("channel") else ""
         lines.append(_line("enrolled", f"{registered}{channel}"))
     return lines

@@ -25,6 +25,10 @@ _LEAST_INTERVAL = 1
 _MOST_INTERVAL = 86_400
 
 
+PENDING = "pending"
+"""The state of a device that an operator has to approve."""
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
     """The body of a registration."""
@@ -47,7 +51,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The answer to a registration; ``state`` is ``active`` or ``pending`` (an operator has to approve)."""
+    """The answer to a registration; ``state`` is ``active`` or ``PENDING``."""
 
     id: str
     channel: str
@@ -173,6 +177,8 @@ class HeartbeatAnswer:
     withheld: Withheld | None
     timezone: str | None = None
     """The operator's zone for this device; absent from older servers. Any text: the device may not know the zone."""
+    state: str | None = None
+    """``pending``: an operator has to approve this device; absent from older servers."""
 
     @classmethod
     def parse(cls, body: object) -> HeartbeatAnswer:
@@ -192,6 +198,7 @@ class HeartbeatAnswer:
             offer=None if offer is None else Offer.parse(offer),
             withheld=None if withheld is None else Withheld.parse(withheld),
             timezone=_optional_text(table, "timezone"),
+            state=_optional_text(table, "state"),
         )
 
 

@@ -65,6 +65,8 @@ class HeartbeatAnswer(Answer):
     withheld: Withheld | None
     timezone: str | None = None
     """The zone that an operator has set for the device; the device's own settings say whether it wins."""
+    state: str = "active"
+    """``pending``: an operator has to approve the device before anything is offered to it."""
 
 
 class Acknowledged(Answer):
@@ -103,6 +105,14 @@ class CurrentUpdate(Answer):
     status: str
 
 
+class Reenrollment(Answer):
+    """Somebody has registered the device's id with another token, and an operator has to decide."""
+
+    requested_at: Time
+    fingerprint: str
+    """Of the token that waits; ``approve`` takes it, so that no other one is approved by mistake."""
+
+
 class Device(Answer):
     """A device, as lists and the device page show it."""
 
@@ -130,6 +140,7 @@ class Device(Answer):
     update: CurrentUpdate | None
     reboot_required: bool
     hold: str | None
+    reenrollment: Reenrollment | None
 
 
 class DeviceUpdate(Answer):

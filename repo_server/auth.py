@@ -73,12 +73,13 @@ def bearer() -> str:
     return given.token
 
 
-def device_by_bearer(device_id: uuid.UUID) -> sqlite3.Row:
+def device_by_bearer(device_id: uuid.UUID, *, pending: bool = False) -> sqlite3.Row:
     """The device of the address, if the bearer token is its own; a device sees only itself.
 
-    Raises ``UnauthorizedError`` (the same for an unknown device as for a wrong token) and ``GoneError``.
+    ``pending``: also one that waits for an operator's approval. Raises ``UnauthorizedError`` (the same for an unknown
+    device as for a wrong token), ``ForbiddenError`` (waits for approval) and ``GoneError``.
     """
-    return _device(str(device_id), bearer(), "Bearer")
+    return _device(str(device_id), bearer(), "Bearer", pending=pending)
 
 
 def check_repository() -> None:
@@ -92,12 +93,17 @@ def check_repository() -> None:
     _device(given.username, given.password, "Basic")
 
 
-def _device(device_id: str, token: str, scheme: str) -> sqlite3.Row:
+def _device(device_id: str, token: str, scheme: str, *, pending: bool = False) -> sqlite3.Row:
     row = devices.find(context().db.connection(), device_id)
     # An unknown device costs the same comparison as a wrong token.
     if not credentials.matches(token, row["token_sha256"] if row is not None else _NOBODY) or row is None:
         raise UnauthorizedError("the device is not registered here, or the token is not its own", scheme)
     recognised(f"device:{device_id}")
     if row["state"] == devices.DECOMMISSIONED:
-        raise GoneError("this device was decommissioned; an operator has to enroll it anew")
+        raise GoneError(devices.GONE)
+    if row["state"] == devices.PENDING and not pending:
+        raise ForbiddenError(
+            "this device waits for an operator's approval (`repo-server devices approve`); until then it may send "
+            "heartbeats only"
+        )
     return row

@@ -5,50 +5,12 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
-from repo_server import answers, wire
+from repo_server import answers, enrollment, wire
 from repo_server.db import Database
-from repo_server.errors import ConflictError, GoneError, NotFoundError, UnauthorizedError
+from repo_server.errors import ConflictError, GoneError, NotFoundError
 from repo_server.grant import UpdateState, Urgency
 from repo_server.lifecycle import Progress, Report, Status, apply
-from repo_server.store import audit, credentials, devices, progress, updates
-
-
-def enrollment(db: Database, secret: str) -> credentials.EnrollmentToken:
-    """The enrollment token that was presented. Raises ``UnauthorizedError`` where there is no such one."""
-    token = credentials.find_enrollment_token(db.connection(), secret)
-    if token is None:
-        raise UnauthorizedError("this enrollment token is not known, or was revoked", "Bearer")
-    return token
-
-
-def register(db: Database, secret: str, given: wire.Registration, now: datetime) -> tuple[sqlite3.Row, bool]:
-    """Register a device; returns its row and whether it is new.
-
-    The same id with the same token again is a lost answer and costs nothing: not even a use of the enrollment token,
-    which may be used up or expired by then. Raises ``UnauthorizedError``, ``ConflictError``, ``GoneError``.
-    """
-
-    def work(connection: sqlite3.Connection) -> tuple[sqlite3.Row, bool]:
-        token = enrollment(db, secret)  # again: its uses count only inside the transaction
-        existing = devices.find(connection, given.id)
-        if existing is None:
-            refusal = token.refusal(now)
-            if refusal is not None:
-                raise UnauthorizedError(f"{refusal}; `repo-server enroll-token create` makes a new one", "Bearer")
-            credentials.count_use(connection, token.id)
-            devices.insert(connection, given, token.id, now)
-            audit.record(connection, now, f"enrollment_token:{token.name}", "device.register", given.id)
-            return _device(connection, given.id), True
-        if existing["token_sha256"] != given.token_sha256:
-            raise ConflictError(
-                "this device id is registered with another token; an operator has to decommission it, and the device "
-                "needs a new id"
-            )
-        if existing["state"] == devices.DECOMMISSIONED:
-            raise GoneError("this device was decommissioned; it needs a new id")
-        return existing, False
-
-    return db.write(work)
+from repo_server.store import audit, devices, progress, updates
 
 
 def report(
@@ -123,7 +85,7 @@ def change_device(db: Database, device_id: str, given: wire.DeviceChange, who: s
     """Set what an operator gave; returns the device. Raises ``NotFoundError``, ``GoneError``."""
 
     def work(connection: sqlite3.Connection) -> sqlite3.Row:
-        row = _device(connection, device_id)
+        row = enrollment.device(connection, device_id)
         if row["state"] == devices.DECOMMISSIONED:
             raise GoneError("this device was decommissioned; it cannot be changed any more")
         values = given.model_dump(include=given.model_fields_set)
@@ -133,27 +95,9 @@ def change_device(db: Database, device_id: str, given: wire.DeviceChange, who: s
             devices.change(connection, device_id, after)
             before = {name: before[name] for name in after}
             audit.record(connection, now, who, "device.change", device_id, before=before, after=after)
-        return _device(connection, device_id)
+        return enrollment.device(connection, device_id)
 
     return db.write(work)
-
-
-def decommission(db: Database, device_id: str, who: str, now: datetime) -> None:
-    """Retire a device at once, for the API and the repository. Raises ``NotFoundError``."""
-
-    def work(connection: sqlite3.Connection) -> None:
-        _device(connection, device_id)
-        if devices.decommission(connection, device_id, now):
-            audit.record(connection, now, who, "device.decommission", device_id)
-
-    db.write(work)
-
-
-def _device(connection: sqlite3.Connection, device_id: str) -> sqlite3.Row:
-    row = devices.find(connection, device_id)
-    if row is None:
-        raise NotFoundError("there is no such device")
-    return row
 
 
 def _update(connection: sqlite3.Connection, update_id: str) -> sqlite3.Row:

@@ -53,6 +53,9 @@ class Settings(BaseModel):
         proxies.networks(value)
         return value
 
+    approve_devices: bool = False
+    """Every new device waits for an operator's approval, whatever its enrollment token says."""
+
     @property
     def database(self) -> Path:
         """The SQLite file."""

@@ -8,7 +8,8 @@ from datetime import datetime
 from repo_server import answers, wire
 from repo_server.config import Settings
 from repo_server.db import Database, Durability
-from repo_server.grant import DeviceFacts, Grant, Withhold, grant
+from repo_server.errors import GoneError
+from repo_server.grant import Decision, DeviceFacts, Grant, Nothing, Withhold, grant
 from repo_server.store import devices, progress, updates
 
 
@@ -24,8 +25,10 @@ def beat(
         devices.record_heartbeat(connection, device["id"], heartbeat, now)
         # Read again inside the transaction: an operator may have moved or held the device since.
         row = connection.execute(
-            "SELECT channel, hold, timezone_override FROM devices WHERE id = ?", (device["id"],)
+            "SELECT state, channel, hold, timezone_override FROM devices WHERE id = ?", (device["id"],)
         ).fetchone()
+        if row["state"] == devices.DECOMMISSIONED:  # since its token was looked at
+            raise GoneError(devices.GONE)
         known = progress.known(connection, device["id"])
         facts = DeviceFacts(
             debian=device["debian"],
@@ -35,7 +38,9 @@ def beat(
             hold=row["hold"],
             updates=known,
         )
-        decision = grant(facts, updates.facts_for(connection, heartbeat.assistant.name, row["channel"]), now)
+        decision: Decision = Nothing()
+        if row["state"] == devices.ACTIVE:
+            decision = grant(facts, updates.facts_for(connection, heartbeat.assistant.name, row["channel"]), now)
         offer = withheld = None
         if isinstance(decision, Grant):
             progress.record_grant(connection, device["id"], decision, known, now)
@@ -52,6 +57,7 @@ def beat(
             offer=offer,
             withheld=withheld,
             timezone=row["timezone_override"],
+            state=row["state"],
         )
 
     return db.write(work, Durability.CRASH)

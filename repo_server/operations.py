@@ -80,7 +80,7 @@ class Operation:
         if self.asks is not Asks.ANYONE:
             found |= {401, 429}
         if self.asks in {Asks.DEVICE, Asks.REPOSITORY}:
-            found |= {410}
+            found |= {403, 410}
         if self.right is not None:
             found |= {403}
         if self.body is not None:

@@ -190,12 +190,14 @@ class PageQuery(Query):
 class DeviceQuery(PageQuery):
     """GET /api/v1/devices/."""
 
-    state: Literal["active", "decommissioned"] = "active"
+    state: Literal["active", "pending", "decommissioned"] = "active"
     group: Channel | None = None
     channel: Channel | None = None
     version: Version | None = None
     online: bool | None = None
     status: ANY_STATUS | None = None
+    reenrollment: bool | None = None
+    """Whether another token waits for approval."""
 
 
 class UpdateQuery(PageQuery):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from repo_server.roles import Role
-from repo_server.wire import LINE, Body, Channel, Instant, Line, PageQuery
+from repo_server.wire import LINE, Body, Channel, Instant, Line, PageQuery, Query
 
 _MOST_USES = 1_000_000
 
@@ -30,6 +30,13 @@ class EnrollmentTokenRequest(Body):
     group: Channel | None = None
     channel: Channel | None = None
     approval: bool = False
+
+
+class ApproveQuery(Query):
+    """POST /api/v1/devices/{id}/approve."""
+
+    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")] | None = None
+    """Of the token that the operator has seen; with another one waiting by now, nothing is approved."""
 
 
 class AuditQuery(PageQuery):

@@ -147,6 +147,12 @@ def matches(secret: str, stored_sha256: str) -> bool:
     return hmac.compare_digest(ids.sha256_hex(secret), stored_sha256)
 
 
+def is_one_of(token_sha256: str, *stored: str | None) -> bool:
+    """Whether a hash is one of those stored, in constant time for each of them; None is no hash."""
+    found = [hmac.compare_digest(token_sha256, one) for one in stored if one is not None]
+    return any(found)
+
+
 def find(connection: sqlite3.Connection, table: str, identifier: str) -> sqlite3.Row | None:
     """The row with this id."""
     row: sqlite3.Row | None = connection.execute(

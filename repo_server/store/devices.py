@@ -11,7 +11,14 @@ from repo_server.store.paging import Rows, page
 
 DEFAULT_CHANNEL = "stable"
 ACTIVE = "active"
+PENDING = "pending"
+"""Registered, and waits for an operator."""
 DECOMMISSIONED = "decommissioned"
+GONE = "this device was decommissioned; an operator has to enroll it anew"
+"""To the device, whatever it asks."""
+
+FINGERPRINT = 16
+"""Characters of a token's hash that people see: enough to tell two apart, useless to become either."""
 
 _COLUMNS = {
     "name": "name",
@@ -34,16 +41,6 @@ def find(connection: sqlite3.Connection, device_id: str) -> sqlite3.Row | None:
     """The device's row, whatever its state."""
     row: sqlite3.Row | None = connection.execute("SELECT * FROM devices WHERE id = ?", (device_id,)).fetchone()
     return row
-
-
-def insert(connection: sqlite3.Connection, given: wire.Registration, enrolled_with: str, now: datetime) -> None:
-    """A new device."""
-    values = given.model_dump()
-    values["channel"] = given.channel or DEFAULT_CHANNEL
-    values |= {"state": ACTIVE, "enrolled_with": enrolled_with, "registered_at": times.render(now)}
-    names = ", ".join(values)
-    places = ", ".join(f":{name}" for name in values)
-    connection.execute(f"INSERT INTO devices ({names}) VALUES ({places})", values)  # noqa: S608 - our own names
 
 
 def record_heartbeat(connection: sqlite3.Connection, device_id: str, beat: wire.Heartbeat, now: datetime) -> None:
@@ -75,15 +72,6 @@ def settings(row: sqlite3.Row, names: Iterable[str]) -> dict[str, object]:
     return {name: row[_COLUMNS[name]] for name in names}
 
 
-def decommission(connection: sqlite3.Connection, device_id: str, now: datetime) -> bool:
-    """Retire a device; its row stays, so that its token is recognised and told so. False where that was done before."""
-    done = connection.execute(
-        "UPDATE devices SET state = ?, decommissioned_at = ? WHERE id = ? AND state <> ?",
-        (DECOMMISSIONED, times.render(now), device_id, DECOMMISSIONED),
-    )
-    return done.rowcount == 1
-
-
 def list_page(
     connection: sqlite3.Connection, query: wire.DeviceQuery, now: datetime, online_for: timedelta
 ) -> Rows[answers.Device]:
@@ -95,6 +83,9 @@ def list_page(
         ("channel = ?", query.channel) if query.channel is not None else None,
         ("active = ?", query.version) if query.version is not None else None,
         ("update_status = ?", query.status) if query.status is not None else None,
+        (f"(pending_since IS NOT NULL) = {int(query.reenrollment)} AND ?", 1)
+        if query.reenrollment is not None
+        else None,
     ]
     if query.online is not None:
         conditions.append((f"(last_seen_at IS NOT NULL AND last_seen_at >= ?) = {int(query.online)}", since))
@@ -120,6 +111,11 @@ def answer(row: sqlite3.Row, now: datetime, online_for: timedelta) -> answers.De
     update = None
     if row["update_id"] is not None:
         update = answers.CurrentUpdate(id=row["update_id"], status=row["update_status"])
+    reenrollment = None
+    if row["pending_since"] is not None:
+        reenrollment = answers.Reenrollment(
+            requested_at=row["pending_since"], fingerprint=row["pending_token_sha256"][:FINGERPRINT]
+        )
     same = ("id", "name", "hostname", "state", "channel", "timezone", "assistant", "installed", "active",
             "agent_version", "debian", "architecture", "registered_at", "idle_seconds", "hold")  # fmt: skip
     return answers.Device(
@@ -127,10 +123,11 @@ def answer(row: sqlite3.Row, now: datetime, online_for: timedelta) -> answers.De
         group=row["group_name"],
         timezone_set=row["timezone_override"],
         last_seen_at=last_seen_at,
-        online=last_seen_at is not None and last_seen_at >= now - online_for and row["state"] == ACTIVE,
+        online=last_seen_at is not None and last_seen_at >= now - online_for and row["state"] != DECOMMISSIONED,
         gate=gate,
         update=update,
         reboot_required=bool(row["reboot_required"]),
+        reenrollment=reenrollment,
     )
 
 

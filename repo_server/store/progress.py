@@ -81,6 +81,12 @@ def progress(connection: sqlite3.Connection, device_id: str, update_id: str) -> 
     return Progress(Status(row["status"]), row["sequence"]) if row is not None else None
 
 
+def forget(connection: sqlite3.Connection, device_id: str) -> None:
+    """Forget how far a device is in every update: one that was flashed anew begins anew, its sequence numbers too."""
+    for table in ("device_update_events", "device_updates"):
+        connection.execute(f"DELETE FROM {table} WHERE device_id = ?", (device_id,))  # noqa: S608 - our own names
+
+
 def record_report(
     connection: sqlite3.Connection, key: Key, report: wire.StatusReport, verdict: Verdict, now: datetime
 ) -> None:

@@ -6,7 +6,7 @@ import uuid
 
 from flask import Blueprint, Response
 
-from repo_server import answers, body, changes, wire
+from repo_server import answers, body, changes, enrollment, wire, wire_identity
 from repo_server.auth import bearer, recognised, who
 from repo_server.context import context
 from repo_server.errors import NotFoundError
@@ -30,8 +30,9 @@ def register() -> Response:
     secret = bearer()
     here, now = context(), context().clock()
     # Before the body is looked at: strangers get nothing parsed.
-    recognised(f"enrollment_token:{changes.enrollment(here.db, secret).name}")
-    row, new = changes.register(here.db, secret, body.read(wire.Registration), now)
+    recognised(f"enrollment_token:{enrollment.presented(here.db, secret).name}")
+    given, approval = body.read(wire.Registration), here.settings.approve_devices
+    row, new = enrollment.register(here.db, secret, given, now, approval=approval)
     answer = answers.Registered(id=row["id"], channel=row["channel"], state=row["state"], server_time=now)
     return answers.respond(answer, 201 if new else 200)
 
@@ -76,5 +77,29 @@ def change(device_id: uuid.UUID) -> Response:
 def decommission(device_id: uuid.UUID) -> Response:
     """Retire a device."""
     here = context()
-    changes.decommission(here.db, str(device_id), who(), here.clock())
+    enrollment.decommission(here.db, str(device_id), who(), here.clock())
+    return Response(status=204)
+
+
+@blueprint.post("/devices/<uuid:device_id>/approve")
+@operation(
+    "Let in a device that waits, or switch to its token that waits",
+    {200: answers.Device},
+    right=Right.OPERATE,
+    query=wire_identity.ApproveQuery,
+    refusals=(409, 410),
+)
+def approve(device_id: uuid.UUID) -> Response:
+    """An operator lets a device in."""
+    here, now, query = context(), context().clock(), body.read_query(wire_identity.ApproveQuery)
+    row = enrollment.approve(here.db, str(device_id), query.fingerprint, who(), now)
+    return answers.respond(devices.answer(row, now, here.settings.online_for))
+
+
+@blueprint.delete("/devices/<uuid:device_id>/reenrollment")
+@operation("Forget the token that waits for approval", {204: NOTHING}, right=Right.OPERATE)
+def dismiss(device_id: uuid.UUID) -> Response:
+    """The device stays with the token that it has."""
+    here = context()
+    enrollment.dismiss(here.db, str(device_id), who(), here.clock())
     return Response(status=204)

@@ -23,7 +23,7 @@ blueprint = Blueprint("heartbeat", __name__)
 )
 def heartbeat(device_id: uuid.UUID) -> Response:
     """A device says how it is, and hears what it may install."""
-    device = device_by_bearer(device_id)
+    device = device_by_bearer(device_id, pending=True)
     here = context()
     beat = body.read(wire.Heartbeat, body.HEARTBEAT_BYTES)
     return answers.respond(heartbeats.beat(here.db, here.settings, device, beat, here.clock()))

@@ -82,6 +82,7 @@ def test_every_answer_is_read_also_with_fields_of_a_newer_server(case: str) -> N
     assert answer.next_heartbeat_seconds == agreed["next_heartbeat_seconds"]
     assert answer.hold == agreed["hold"]
     assert answer.timezone == agreed["timezone"]
+    assert answer.state == agreed["state"]
     assert (answer.offer is None) == (agreed["offer"] is None)
     assert (answer.withheld is None) == (agreed["withheld"] is None)
     if answer.offer is not None:
@@ -90,9 +91,10 @@ def test_every_answer_is_read_also_with_fields_of_a_newer_server(case: str) -> N
         assert answer.withheld.reason == "HELD_BY_ADMIN"
 
 
-def test_an_older_server_s_answer_sets_no_zone() -> None:
-    agreed = {k: v for k, v in body("heartbeat_answers", "offer").items() if k != "timezone"}
-    assert HeartbeatAnswer.parse(agreed).timezone is None
+def test_an_older_server_s_answer_sets_no_zone_and_says_nothing_of_approval() -> None:
+    agreed = {k: v for k, v in body("heartbeat_answers", "offer").items() if k not in {"timezone", "state"}}
+    answer = HeartbeatAnswer.parse(agreed)
+    assert (answer.timezone, answer.state) == (None, None)
 
 
 def nested(field: str, value: Any) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_everything_remembered_comes_back(tmp_path: Path) -> None:
     mark = Mark("boot", 12.5)
     ledger.remember(
         granted=Granted("u-1", mark, 60.0), contact=Contact(mark, AT), not_before=AT, registered=True,
-        channel="beta", stopped="gone: retired",
+        channel="beta", pending=True, stopped="gone: retired",
     )  # fmt: skip
     again = Ledger(tmp_path)
     assert again.memory == ledger.memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,8 +75,9 @@ class Service:
             more["json"] = body
         return self.app.test_client().open(path, method=method, headers=headers, **more)
 
-    def register(self, **given: Any) -> None:
-        answer = self.request("POST", "/api/v1/devices/", registration(**given), token=self.enrollment_token())
+    def register(self, preset: credentials.Preset | None = None, **given: Any) -> None:
+        token = self.enrollment_token(preset=preset)
+        answer = self.request("POST", "/api/v1/devices/", registration(**given), token=token)
         assert answer.status_code == 201, answer.json
 
     def beat(self, installed: str | None = "1.0.0", device: str = DEVICE, token: str = TOKEN, **given: Any) -> Any:
@@ -97,12 +99,19 @@ class Service:
         return list(self.db.connection().iterdump())
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    settings = Settings(state_dir=tmp_path / "state", repository_dir=tmp_path / "public")
+@contextmanager
+def serving(settings: Settings) -> Iterator[Service]:
     made: list[Service] = []
     app = create_app(settings, lambda: made[0].now)
     db = app.extensions[KEY].db
     made.append(Service(app, db, settings))
-    yield made[0]
-    db.close()
+    try:
+        yield made[0]
+    finally:
+        db.close()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    with serving(Settings(state_dir=tmp_path / "state", repository_dir=tmp_path / "public")) as one:
+        yield one

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from repo_server import enrollment, wire
 from repo_server.cli import main
 from repo_server.cli.session import WHO
+from repo_server.db import Database
+from repo_server.errors import ConflictError
+from repo_server.store import credentials
+from repo_server.store.credentials import Preset
+from tests.support.fleet_bodies import DEVICE, registration
 
 
 def run(*arguments: object) -> Result:
@@ -22,6 +29,24 @@ def good(*arguments: object) -> Any:
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def device(state: Path, preset: Preset | None = None, **given: Any) -> str:
+    """Register a device with the server's database itself."""
+    db, now = Database(state / "repo_server.db"), datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    try:
+        tables = db.tables()
+        token = db.write(
+            lambda _: credentials.create_enrollment_token(
+                tables, "t", "test", now, uses_allowed=None, expires_at=None, preset=preset
+            )
+        )
+        enrollment.register(db, token, wire.Registration.model_validate(registration(**given)), now)
+    except ConflictError:
+        pass
+    finally:
+        db.close()
+    return DEVICE
 
 
 @pytest.fixture
@@ -79,3 +104,52 @@ def test_nothing_is_revoked_that_is_not_there(state: Path, command: str) -> None
 @pytest.mark.parametrize("given", [("--group", "Ground Floor"), ("--channel", ""), ("--channel", "x" * 65)])
 def test_a_group_or_channel_that_is_no_name_is_a_usage_error(state: Path, given: tuple[str, str]) -> None:
     assert run("enroll-token", "create", "--state", state, *given).exit_code == 2
+
+
+def test_devices_are_let_in_held_and_retired(state: Path) -> None:
+    one = device(state, Preset(approval=True))
+    assert good("devices", "list", "--state", state) == []
+    assert [item["id"] for item in good("devices", "list", "--state", state, "--waiting")] == [one]
+    assert [item["id"] for item in good("devices", "list", "--state", state, "--only", "pending")] == [one]
+    for command in (["approve"], ["hold", "--why", "guests"]):
+        assert run("devices", *command, "--state", state, one).exit_code == 0
+    shown = good("devices", "show", "--state", state, one)
+    assert (shown["state"], shown["hold"]) == ("active", "guests")
+    assert [item["id"] for item in good("devices", "--state", state)] == [one]
+    for command in (["hold", "--end"], ["decommission"]):
+        assert run("devices", *command, "--state", state, one).exit_code == 0
+    shown = good("devices", "show", "--state", state, one)
+    assert (shown["state"], shown["hold"]) == ("decommissioned", None)
+    actions = [(entry["who"], entry["action"]) for entry in good("audit", "--state", state, "--subject", one)]
+    assert actions == [
+        (WHO, "device.decommission"),
+        (WHO, "device.change"),
+        (WHO, "device.change"),
+        (WHO, "device.approve"),
+        ("enrollment_token:t", "device.register"),
+    ]
+
+
+def test_only_the_token_that_was_seen_is_approved(state: Path) -> None:
+    one = device(state)
+    device(state, token="new")
+    (waiting,) = good("devices", "list", "--state", state, "--waiting")
+    result = run("devices", "approve", "--state", state, "--fingerprint", "0" * 16, one)
+    assert (result.exit_code, result.output.startswith("Error: this is not the token that waits")) == (1, True)
+    seen = waiting["reenrollment"]["fingerprint"]
+    assert run("devices", "approve", "--state", state, "--fingerprint", seen, one).exit_code == 0
+    assert good("devices", "list", "--state", state, "--waiting") == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["hold", "x"], ["hold", "--why", "a", "--end", "x"], ["hold", "--why", "a\nb", "x"], ["list", "--only", "x"]],
+)
+def test_wrong_words_about_devices_are_usage_errors(state: Path, arguments: list[str]) -> None:
+    assert run("devices", *arguments, "--state", state).exit_code == 2
+
+
+@pytest.mark.parametrize("command", [["show"], ["approve"], ["decommission"], ["hold", "--end"]])
+def test_a_device_that_is_not_there_is_said_in_a_sentence(state: Path, command: list[str]) -> None:
+    result = run("devices", *command, "--state", state, "nobody")
+    assert (result.exit_code, result.output) == (1, "Error: there is no such device\n")

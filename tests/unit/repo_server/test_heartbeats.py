@@ -32,6 +32,7 @@ def test_a_heartbeat_without_anything_new(service: Service) -> None:
         "offer": None,
         "withheld": None,
         "timezone": None,
+        "state": "active",
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from repo_server.store.credentials import Preset
 from tests.support.fleet_bodies import (
     DEVICE,
     OTHER_DEVICE,
@@ -25,6 +26,7 @@ from tests.support.fleet_bodies import (
 )
 from tests.unit.repo_server.conftest import Service
 
+WAITING = "0195e0c8-0000-7000-8000-0000000000d4"
 RETIRED = "0195e0c8-0000-7000-8000-0000000000d3"
 NEW_DEVICE = "0195e0c8-0000-7000-8000-0000000000d5"
 NO_SUCH = "0195e0c8-0000-7000-8000-00000000000f"
@@ -34,9 +36,10 @@ DEVICES = {
     "device": (DEVICE, TOKEN),
     "other device": (OTHER_DEVICE, "other"),
     "decommissioned device": (RETIRED, "retired"),
+    "pending device": (WAITING, "waiting"),
 }
 CALLERS = (*ROLES, "nobody", "wrong key", "revoked key", "expired key", "enrollment token", *DEVICES)
-OWN_ADDRESS = {"decommissioned device": RETIRED}
+OWN_ADDRESS = {"decommissioned device": RETIRED, "pending device": WAITING}
 """Whose address a caller asks, where it is not that of ``device``."""
 
 
@@ -56,7 +59,9 @@ def keyed(may: set[str], body: Any = None) -> Row:
 
 def of_device(body: Any = None, *also: str) -> Row:
     """For the device whose address it is; keys are nothing here."""
-    return Row({"device", *also}, {"decommissioned device": 410}, body)
+    may = {"device", *also}
+    others = {"decommissioned device": 410, "pending device": 403}
+    return Row(may, {caller: status for caller, status in others.items() if caller not in may}, body)
 
 
 VIEW = {"viewer", "operator", "admin"}
@@ -73,7 +78,9 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", A_DEVICE): keyed(VIEW),
     ("PATCH", A_DEVICE): keyed(OPERATE, {"name": "x"}),
     ("DELETE", A_DEVICE): keyed(OPERATE),
-    ("POST", f"{A_DEVICE}/heartbeat"): of_device(heartbeat()),
+    ("POST", f"{A_DEVICE}/approve"): keyed(OPERATE),
+    ("DELETE", f"{A_DEVICE}/reenrollment"): keyed(OPERATE),
+    ("POST", f"{A_DEVICE}/heartbeat"): of_device(heartbeat(), "pending device"),
     ("POST", f"{A_DEVICE}/updates/<uuid:update_id>/status"): of_device(statuses(status(1, "refreshed"))),
     ("POST", "/api/v1/updates/"): keyed(ANNOUNCE, announcement("2.0.0")),
     ("GET", "/api/v1/updates/"): keyed(VIEW),
@@ -143,8 +150,8 @@ def cast(service: Service) -> Cast:
     service.revoke(keys["revoked key"])
     keys["expired key"] = service.key("admin", expires_in=timedelta(seconds=60))
     service.now += timedelta(seconds=60)
-    for device, token in DEVICES.values():
-        service.register(id=device, token=token)
+    for caller, (device, token) in DEVICES.items():
+        service.register(Preset(approval=caller == "pending device"), id=device, token=token)
     retired = service.request("DELETE", f"/api/v1/devices/{RETIRED}", key=keys["operator"])
     assert retired.status_code == 204
     return Cast(service, keys, service.announce(), service.enrollment_token())
