@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 from repo_server import times
 from repo_server.grant import Reason, UpdateState, Urgency
-from repo_server.lifecycle import Status, Verdict
+from repo_server.lifecycle import Status, Stuck, Verdict
 
 Time = Annotated[
     datetime,
@@ -154,6 +154,9 @@ class DeviceUpdate(Answer):
     log_tail: str | None
     sequence: int
     updated_at: Time
+    stuck: Stuck | None
+    """How it is stuck: nothing is heard of it (``silent``), or it does not get on (``no_progress``)."""
+    expedited: bool
 
 
 class DeviceUpdateEvent(Answer):
@@ -199,6 +202,8 @@ class UpdateCounts(Answer):
     urgency: Urgency
     state: UpdateState
     statuses: dict[str, int]
+    stuck: int
+    """Of the devices that have started."""
 
 
 class Fleet(Answer):

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from flask import Flask
 
-from repo_server import body, config, errors, logs, metrics, proxies, times, views
+from repo_server import body, config, development_clock, errors, logs, metrics, proxies, steering, times, views
 from repo_server.context import KEY, Context
 from repo_server.db import Database
+from repo_server.ticker import Ticker
 
 
 def create_app(settings: config.Settings, clock: Callable[[], datetime] = times.utc_now) -> Flask:
@@ -35,4 +36,8 @@ def create_app(settings: config.Settings, clock: Callable[[], datetime] = times.
 def from_environment() -> Flask:
     """For gunicorn: settings from the environment that ``repo-server serve`` has set."""
     logs.configure()
-    return create_app(config.load({}, os.environ))
+    app = create_app(config.load({}, os.environ), development_clock.clock(os.environ))
+    here: Context = app.extensions[KEY]
+    since = here.clock()
+    Ticker(lambda: steering.tick(here.db, here.settings, here.clock(), since), here.settings.tick_seconds).start()
+    return app

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
-from repo_server import answers, enrollment, wire
+from repo_server import answers, enrollment, steering, wire
 from repo_server.db import Database
 from repo_server.errors import ConflictError, GoneError, NotFoundError
-from repo_server.grant import UpdateState, Urgency
-from repo_server.lifecycle import Progress, Report, Status, apply
+from repo_server.grant import Urgency
+from repo_server.lifecycle import FAILURES, Progress, Report, Status, Verdict, apply
 from repo_server.store import audit, devices, progress, updates
+from repo_server.waves import Rollout
 
 
 def report(
@@ -32,15 +33,20 @@ def report(
             same_version = one.version == update["version"]
             known, verdict = apply(known, Report(one.sequence, Status(one.status)), same_version=same_version)
             progress.record_report(connection, key, one, verdict, now)
+            if verdict is Verdict.APPLIED and known.status in FAILURES:
+                steering.judge(connection, update_id, now)
         return answers.Acknowledged(acknowledged=ordered[-1].sequence)
 
     return db.write(work)
 
 
-def announce(db: Database, given: wire.Announcement, who: str, now: datetime) -> tuple[answers.Update, bool]:
+def announce(
+    db: Database, given: wire.Announcement, defaults: Rollout, who: str, now: datetime
+) -> tuple[answers.Update, bool]:
     """Record a published release; returns it and whether it is new.
 
-    Raises ``ConflictError``: a version is never reused.
+    What it does not say of its rollout is ``defaults``. Announced again it keeps the rollout it has: operators change
+    that. Raises ``ConflictError``: a version is never reused.
     """
 
     def work(connection: sqlite3.Connection) -> tuple[answers.Update, bool]:
@@ -59,26 +65,20 @@ def announce(db: Database, given: wire.Announcement, who: str, now: datetime) ->
                     "notes or minimum agent; a version is never reused, choose a higher one"
                 )
             return updates.answer(row), False
-        update_id = updates.insert(connection, given, who, now)
+        update_id = updates.insert(connection, given, _rollout(given.rollout, defaults), who, now)
         audit.record(connection, now, who, "update.announce", update_id, name=given.name, version=given.version)
         return updates.answer(_update(connection, update_id)), True
 
     return db.write(work)
 
 
-def steer(db: Database, update_id: str, state: UpdateState, who: str, now: datetime) -> answers.Update:
-    """Pause, resume or halt an update; doing it again changes nothing. Raises ``NotFoundError``, ``ConflictError``."""
-
-    def work(connection: sqlite3.Connection) -> answers.Update:
-        row = _update(connection, update_id)
-        if row["state"] == UpdateState.WITHDRAWN:
-            raise ConflictError("this update was withdrawn; release a higher version instead")
-        if row["state"] != state:
-            updates.set_state(connection, update_id, state)
-            audit.record(connection, now, who, f"update.{state}", update_id, before=row["state"])
-        return updates.answer(_update(connection, update_id))
-
-    return db.write(work)
+def _rollout(given: wire.RolloutGiven | None, defaults: Rollout) -> Rollout:
+    if given is None:
+        return defaults
+    return Rollout(
+        waves=given.plan() or defaults.waves,
+        limit=given.limit() if "failure_limit" in given.model_fields_set else defaults.limit,
+    )
 
 
 def change_device(db: Database, device_id: str, given: wire.DeviceChange, who: str, now: datetime) -> sqlite3.Row:

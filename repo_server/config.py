@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from repo_server import proxies
+from repo_server import proxies, waves
 from repo_server.errors import ConfigError
+from repo_server.lifecycle import Patience
 
 ENVIRONMENT = "REPO_SERVER_"
 """``REPO_SERVER_PORT=8001`` sets ``port``; ``REPO_SERVER_CONFIG`` names the TOML file."""
@@ -55,6 +56,36 @@ class Settings(BaseModel):
 
     approve_devices: bool = False
     """Every new device waits for an operator's approval, whatever its enrollment token says."""
+    rollout_waves: str = "100%"
+    """Of releases that bring none of their own, such as ``canary:1d,5%:1d,25%:12h,100%``."""
+    failure_limit_percent: float = Field(default=5, ge=0, le=100)
+    """A rollout halts when so many of the devices that have an outcome failed, unless the release says otherwise."""
+    failure_limit_minimum: int = Field(default=3, ge=1, le=1_000_000)
+    """And so many devices at least."""
+    stuck_silent_seconds: int = Field(default=3_600, ge=1, le=30 * 86_400)
+    """A device that began to install and says nothing for so long counts as failed."""
+    stuck_progress_seconds: int = Field(default=7_200, ge=1, le=30 * 86_400)
+    """One that goes on to say something, but not what comes next, is shown as stuck."""
+    tick_seconds: float = Field(default=10, ge=0.05, le=3_600)
+    """How often waves and stuck devices are looked at."""
+
+    @field_validator("rollout_waves")
+    @classmethod
+    def _readable_waves(cls, text: str) -> str:
+        waves.parse(text)
+        return text
+
+    @property
+    def rollout(self) -> waves.Rollout:
+        """The rollout of a release that brings none of its own."""
+        limit = waves.FailureLimit(self.failure_limit_percent, self.failure_limit_minimum)
+        return waves.Rollout(waves.parse(self.rollout_waves), limit)
+
+    @property
+    def patience(self) -> Patience:
+        """How long a device that has started may take; a device is never silent while it still counts as online."""
+        silent = max(timedelta(seconds=self.stuck_silent_seconds), self.online_for)
+        return Patience(silent, timedelta(seconds=self.stuck_progress_seconds))
 
     @property
     def database(self) -> Path:
@@ -106,6 +137,7 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str], file: Path | None
         first = error.errors(include_url=False)[0]
         message = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"setting {first['loc'][0]}: {message}") from None
+        raise ConfigError(f"setting {first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _from_file(file: Path) -> dict[str, Any]:

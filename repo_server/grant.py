@@ -5,10 +5,14 @@ Rules, in this order:
 1. Candidates are the updates of the device's assistant on its channel, built for its target, above what it has
    installed; and the one it has installed already while it is still working through it.
 2. A candidate that the device has started (installing or later) stays granted: a pause stops only those who have not.
-3. Otherwise the highest candidate that nothing speaks against is granted; a grant keeps its time while it lasts.
-4. Where something speaks against each, the highest is withheld, with its reason.
+3. Otherwise the highest candidate that was not withdrawn is the one that counts; it supersedes those below it, whatever
+   its own state. It is granted, or withheld with its reason. A grant keeps its time while it lasts.
+4. A device that has no version at all gets the highest candidate that nothing speaks against, superseded or not: an
+   older release is better than none.
+5. Where every candidate was withdrawn, the highest is withheld for that.
 
-What speaks against one: the operator's hold on the device, the update's state, a final failure of it on this device.
+What speaks against one, in this order: the operator's hold on the device, the update's state, a final failure of it on
+this device, a wave that is not open yet. See docs/adr/0016-a-newer-release-supersedes.md.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from enum import StrEnum
 
 from repo_server.lifecycle import STARTED, Status
 from repo_server.versions import compare, version_key
+from repo_server.waves import EVERYBODY, Reach
 
 
 class Urgency(StrEnum):
@@ -67,6 +72,10 @@ class UpdateFacts:
     state: UpdateState
     targets: frozenset[tuple[str, str]]
     """Pairs of Debian release and architecture that it was built for."""
+    reach: Reach = EVERYBODY
+    """Whom its open waves hold; everybody unless told otherwise."""
+    expedited: bool = False
+    """Waves do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,8 @@ class Known:
     """None while the grant is taken back (a pause, a hold)."""
     urgency: Urgency
     """As offered."""
+    expedited: bool = False
+    """For this device waves do not count, and a failure from before the operator said so does not either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +102,8 @@ class DeviceFacts:
     hold: str | None
     updates: Mapping[str, Known] = field(default_factory=dict)
     """By update id."""
+    id: str = ""
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,7 @@ class Grant:
     urgency: Urgency
     """The most urgent of the versions above the installed one, up to this one: a skipped urgency is not lost."""
     granted_at: datetime
+    expedited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +144,10 @@ def grant(device: DeviceFacts, updates: Sequence[UpdateFacts], now: datetime) ->
         known = device.updates.get(update.id)
         if known is not None and known.status in STARTED:
             return _granted(device, update, updates, now)
+    offered = [update for update in candidates if update.state is not UpdateState.WITHDRAWN] or candidates
+    has_none = device.installed is None and device.active is None
     withheld: Withhold | None = None
-    for update in candidates:
+    for update in offered if has_none else offered[:1]:
         reason = _speaks_against(device, update)
         if reason is None:
             return _granted(device, update, updates, now)
@@ -161,13 +177,19 @@ def _speaks_against(device: DeviceFacts, update: UpdateFacts) -> Reason | None:
     known = device.updates.get(update.id)
     if known is not None and known.status in {Status.ROLLED_BACK, Status.FAILED}:
         return Reason.FAILED_HERE
+    expedited = update.expedited or (known is not None and known.expedited)
+    if not expedited and not update.reach.includes(update.id, device.id, device.group):
+        return Reason.NOT_IN_WAVE
     return None
 
 
 def _granted(device: DeviceFacts, update: UpdateFacts, updates: Sequence[UpdateFacts], now: datetime) -> Grant:
     known = device.updates.get(update.id)
-    granted_at = known.granted_at if known is not None and known.granted_at is not None else now
-    return Grant(update, _urgency(device, update, updates), granted_at)
+    urgency = _urgency(device, update, updates)
+    if known is not None and known.granted_at is not None:
+        return Grant(update, urgency, known.granted_at, known.expedited)
+    # Expedited is a word about a grant: one that was given before stays what it is.
+    return Grant(update, urgency, now, update.expedited or (known is not None and known.expedited))
 
 
 def _urgency(device: DeviceFacts, update: UpdateFacts, updates: Sequence[UpdateFacts]) -> Urgency:

@@ -25,7 +25,7 @@ def beat(
         devices.record_heartbeat(connection, device["id"], heartbeat, now)
         # Read again inside the transaction: an operator may have moved or held the device since.
         row = connection.execute(
-            "SELECT state, channel, hold, timezone_override FROM devices WHERE id = ?", (device["id"],)
+            "SELECT state, channel, group_name, hold, timezone_override FROM devices WHERE id = ?", (device["id"],)
         ).fetchone()
         if row["state"] == devices.DECOMMISSIONED:  # since its token was looked at
             raise GoneError(devices.GONE)
@@ -37,6 +37,8 @@ def beat(
             active=heartbeat.assistant.active,
             hold=row["hold"],
             updates=known,
+            id=device["id"],
+            group=row["group_name"],
         )
         decision: Decision = Nothing()
         if row["state"] == devices.ACTIVE:
@@ -71,4 +73,5 @@ def _offer(decision: Grant) -> answers.Offer:
         version=update.version,
         urgency=decision.urgency,
         granted_at=decision.granted_at,
+        expedited=decision.expedited,
     )

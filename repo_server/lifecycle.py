@@ -16,11 +16,17 @@ Moves (DESIGN.md, "One update on the device"):
 - Steps may be left out: a server restored from a backup hears from the middle of an update.
 - rolled_back and failed are final, and so is succeeded but for a person at the device: who goes back from a release
   later on (``pi-hook rollback``) makes it rolled_back, or failed where the release before is not well either.
+- No report reopens a finished update. An operator who expedites it after a failure makes it ``granted`` once more: a
+  new attempt, whose reports go on counting in the device's own sequence.
+
+Waiting is not failing: only a device that has started can be stuck, either silent (no word from it at all; it may never
+come back, so this counts as a failure) or without progress (its heartbeats come, the next status does not).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -45,7 +51,26 @@ FINAL = frozenset({Status.SUCCEEDED, Status.ROLLED_BACK, Status.FAILED})
 STARTED = frozenset({Status.INSTALLING, Status.ACTIVATING, Status.RESTARTING, Status.VERIFYING})
 """The device is at work on the release itself; the server no longer takes the grant back."""
 
+FAILURES = frozenset({Status.ROLLED_BACK, Status.FAILED})
+
 _STARTED_IN_ORDER = (Status.INSTALLING, Status.ACTIVATING, Status.RESTARTING, Status.VERIFYING)
+
+
+class Stuck(StrEnum):
+    """How a device that has started is stuck."""
+
+    SILENT = "silent"
+    NO_PROGRESS = "no_progress"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a started device may take."""
+
+    silent: timedelta
+    """Without any word from it."""
+    progress: timedelta
+    """From one status to the next."""
 
 
 class Verdict(StrEnum):
@@ -97,3 +122,18 @@ def apply(known: Progress, report: Report, *, same_version: bool = True) -> tupl
     if not same_version or not legal(known.status, report.status):
         return known, Verdict.ILLEGAL
     return Progress(report.status, report.sequence), Verdict.APPLIED
+
+
+def stuck(
+    status: Status, *, progress_at: datetime, contact_at: datetime, now: datetime, patience: Patience
+) -> Stuck | None:
+    """Whether and how a device is stuck.
+
+    ``progress_at``: when its last status came. ``contact_at``: when anything last came from it; the caller puts in the
+    server's own start where that is later, as nobody could be heard before it.
+    """
+    if status not in STARTED:
+        return None
+    if now - max(contact_at, progress_at) > patience.silent:
+        return Stuck.SILENT
+    return Stuck.NO_PROGRESS if now - progress_at > patience.progress else None

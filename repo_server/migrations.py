@@ -257,6 +257,29 @@ def _device_identity(db: sqlite_utils.Database) -> None:
         db.conn.execute(f"CREATE INDEX devices_{column} ON devices (id) WHERE {column} IS NOT NULL")
 
 
+@_steps(name="0007_rollouts")
+def _rollouts(db: sqlite_utils.Database) -> None:
+    """Waves and limits. An update from before has none of it: everybody has it since it was announced."""
+    for column, kind in (
+        ("rollout", str),  # waves and failure limit, as JSON
+        ("waves_opened", str),  # a JSON list of times
+        ("dwell_from", str),
+        ("stopped_at", str),
+        ("halt_reason", str),
+        ("expedited_at", str),
+        ("accepted_failures", int),
+        ("accepted_finished", int),
+    ):
+        db.table("updates").add_column(column, kind)
+    for column in ("stuck", "stuck_at", "expedited_at"):
+        db.table("device_updates").add_column(column, str)
+    # Looked at every few seconds; few devices are at it at any time.
+    db.conn.execute(
+        "CREATE INDEX idx_device_updates_started ON device_updates (update_id)"
+        " WHERE status IN ('installing', 'activating', 'restarting', 'verifying')"
+    )
+
+
 def _append_only(db: sqlite_utils.Database, table: str) -> None:
     """Nothing recorded is ever changed. Deleting stays possible: what is kept about a home has a limited time."""
     db.conn.execute(

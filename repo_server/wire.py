@@ -7,14 +7,24 @@ that an operator sets is one of the IANA database. The shapes are those of docs/
 from __future__ import annotations
 
 import zoneinfo
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from repo_server import times
 from repo_server.grant import Urgency
+from repo_server.waves import FailureLimit, Wave, problem
 
 NAME = r"^[a-z0-9][a-z0-9.+-]+$"
 VERSION = r"^[0-9][A-Za-z0-9.+~-]*$"
@@ -152,6 +162,71 @@ class Package(Body):
     sha256: Sha256
 
 
+class WaveGiven(Body):
+    """One wave of a rollout: a group's devices, or a percentage of all."""
+
+    percent: Annotated[float, Field(gt=0, le=100)] | None = None
+    group: Channel | None = None
+    dwell_seconds: Annotated[int, Field(ge=1, le=90 * 86_400)] | None = None
+    """How long until the next wave opens; the last wave has none."""
+
+
+class FailureLimitGiven(Body):
+    """When a rollout halts by itself; one of ``percent`` and ``count`` at least."""
+
+    percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Of the devices that have an outcome."""
+    minimum: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """So many failures at least before ``percent`` counts."""
+    count: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> Self:
+        if self.percent is None and self.count is None:
+            raise ValueError("give percent or count; null instead of the whole limit for none")
+        return self
+
+
+class RolloutChange(Body):
+    """How fast an update spreads: what is left out stays, or is the server's default in an announcement."""
+
+    waves: Annotated[list[WaveGiven], Field(min_length=1, max_length=20)] | None = None
+    failure_limit: FailureLimitGiven | None = None
+    """Null: no automatic halt."""
+
+    @model_validator(mode="after")
+    def _fitting_waves(self) -> Self:
+        wrong = problem(self.plan()) if self.waves is not None else None
+        if wrong is not None:
+            raise ValueError(wrong)
+        return self
+
+    def plan(self) -> tuple[Wave, ...]:
+        """The waves, for the rules."""
+        return tuple(
+            Wave(one.percent, one.group, None if one.dwell_seconds is None else timedelta(seconds=one.dwell_seconds))
+            for one in self.waves or ()
+        )
+
+    def limit(self) -> FailureLimit | None:
+        """The failure limit, for the rules."""
+        given = self.failure_limit
+        return None if given is None else FailureLimit(given.percent, given.minimum, given.count)
+
+
+class RolloutGiven(RolloutChange):
+    """The rollout of an announcement."""
+
+    paused: bool = False
+    """Announced, planned, but not begun before somebody resumes it."""
+
+
+class UpdateChange(Body):
+    """PATCH /api/v1/updates/{id}."""
+
+    rollout: RolloutChange
+
+
 class Announcement(Body):
     """POST /api/v1/updates/: a release that is published and signed already."""
 
@@ -162,6 +237,8 @@ class Announcement(Body):
     notes: Annotated[str, StringConstraints(pattern=LINE, max_length=1_000)]
     minimum_agent: Version | None = None
     packages: Annotated[list[Package], Field(min_length=1, max_length=1_000)]
+    rollout: RolloutGiven | None = None
+    """Null: as the server's settings say."""
 
 
 class DeviceChange(Body):
@@ -206,3 +283,10 @@ class UpdateQuery(PageQuery):
     name: PackageName | None = None
     channel: Channel | None = None
     state: Literal["active", "paused", "halted", "withdrawn"] | None = None
+
+
+class PlanQuery(PageQuery):
+    """GET /api/v1/updates/{id}/plan."""
+
+    wave: Annotated[int, Field(ge=1, le=20)] | None = None
+    """Only this wave's devices."""

@@ -13,6 +13,7 @@ from repo_server.cli.audit import audit
 from repo_server.cli.devices import devices
 from repo_server.cli.enroll_token import enroll_token
 from repo_server.cli.init import init
+from repo_server.cli.rollout import rollout
 from repo_server.cli.serve import serve
 from repo_server.cli.updates import updates
 from repo_server.version import VERSION
@@ -25,6 +26,7 @@ _COMMANDS: tuple[click.Command, ...] = (
     devices,
     updates,
     audit,
+    rollout,
 )
 
 

@@ -10,12 +10,11 @@ from typing import TypeVar
 
 import click
 
+from repo_server import durations
 from repo_server.wire import CHANNEL
 
 _LONGEST_WORD = 64
 _F = TypeVar("_F", bound=Callable[..., object])
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Duration(click.ParamType[timedelta]):
@@ -27,10 +26,10 @@ class Duration(click.ParamType[timedelta]):
         """As click asks for."""
         if isinstance(value, timedelta):
             return value
-        match = _DURATION.fullmatch(str(value))
-        if match is None:
-            self.fail(f"{value!r} is not a duration such as 30m, 12h or 7d", param, ctx)
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+        try:
+            return durations.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Word(click.ParamType[str]):

@@ -6,16 +6,15 @@ import sqlite3
 from datetime import datetime, timedelta
 
 from repo_server import answers, times
+from repo_server.store import rollouts
 from repo_server.store.devices import ACTIVE
+from repo_server.store.reading import snapshot
 
 
 def summary(connection: sqlite3.Connection, now: datetime, online_for: timedelta) -> answers.Fleet:
     """Count; the numbers add up because one read transaction sees one state."""
-    connection.execute("BEGIN")
-    try:
+    with snapshot(connection):
         return _count(connection, now, times.render(now - online_for))
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def _count(connection: sqlite3.Connection, now: datetime, since: str) -> answers.Fleet:
@@ -27,10 +26,12 @@ def _count(connection: sqlite3.Connection, now: datetime, since: str) -> answers
     statuses: dict[str, dict[str, int]] = {}
     for row in connection.execute("SELECT update_id, status, count(*) AS n FROM device_updates GROUP BY 1, 2"):
         statuses.setdefault(row["update_id"], {})[row["status"]] = row["n"]
+    stuck = rollouts.stuck_counts(connection)
     updates = [
         answers.UpdateCounts(
             **{key: row[key] for key in ("id", "name", "version", "channel", "urgency", "state")},
             statuses=statuses.get(row["id"], {}),
+            stuck=stuck.get(row["id"], 0),
         )
         for row in connection.execute("SELECT * FROM updates ORDER BY id DESC")
     ]

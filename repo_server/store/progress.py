@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from repo_server import answers, times, wire
-from repo_server.grant import Grant, Known, UpdateFacts, Urgency, Withhold
-from repo_server.lifecycle import FINAL, Progress, Status, Verdict
+from repo_server.grant import Grant, Known, Urgency, Withhold
+from repo_server.lifecycle import FINAL, Progress, Status, Stuck, Verdict
 from repo_server.store.paging import Rows, page
 
 _EVENT = """INSERT OR IGNORE INTO device_update_events (device_id, update_id, sequence, status, verdict, version,
@@ -29,13 +29,15 @@ class Key:
 def known(connection: sqlite3.Connection, device_id: str) -> dict[str, Known]:
     """What ``grant`` needs to know of a device's updates, by update id."""
     rows = connection.execute(
-        "SELECT update_id, status, granted_at, urgency FROM device_updates WHERE device_id = ?", (device_id,)
+        "SELECT update_id, status, granted_at, urgency, expedited_at FROM device_updates WHERE device_id = ?",
+        (device_id,),
     )
     return {
         row["update_id"]: Known(
             status=Status(row["status"]),
             granted_at=times.parse(row["granted_at"]) if row["granted_at"] is not None else None,
             urgency=Urgency(row["urgency"]),
+            expedited=row["expedited_at"] is not None,
         )
         for row in rows
     }
@@ -50,13 +52,13 @@ def record_grant(
         return
     at = times.render(grant.granted_at)
     connection.execute(
-        "INSERT INTO device_updates (device_id, update_id, status, sequence, urgency, granted_at, updated_at)"
-        " VALUES (?, ?, ?, 0, ?, ?, ?)"
-        " ON CONFLICT (device_id, update_id)"
-        " DO UPDATE SET granted_at = excluded.granted_at, urgency = excluded.urgency",
-        (device_id, grant.update.id, Status.GRANTED, grant.urgency, at, at),
+        "INSERT INTO device_updates (device_id, update_id, status, sequence, urgency, granted_at, expedited_at,"
+        " updated_at) VALUES (?, ?, ?, 0, ?, ?, ?, ?)"
+        " ON CONFLICT (device_id, update_id) DO UPDATE SET granted_at = excluded.granted_at,"
+        " urgency = excluded.urgency, expedited_at = coalesce(expedited_at, excluded.expedited_at)",
+        (device_id, grant.update.id, Status.GRANTED, grant.urgency, at, at if grant.expedited else None, at),
     )
-    _event_of_ours(connection, device_id, grant.update, now, status=Status.GRANTED)
+    _event_of_ours(connection, device_id, grant.update.id, grant.update.version, now, status=Status.GRANTED)
 
 
 def record_withhold(
@@ -70,7 +72,10 @@ def record_withhold(
         "UPDATE device_updates SET granted_at = NULL WHERE device_id = ? AND update_id = ?",
         (device_id, withhold.update.id),
     )
-    _event_of_ours(connection, device_id, withhold.update, now, status=known_before.status, reason=withhold.reason)
+    update = withhold.update
+    _event_of_ours(
+        connection, device_id, update.id, update.version, now, status=known_before.status, reason=withhold.reason
+    )
 
 
 def progress(connection: sqlite3.Connection, device_id: str, update_id: str) -> Progress | None:
@@ -104,9 +109,72 @@ def record_report(
         " urgency, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (device_id, update_id) DO UPDATE SET status = excluded.status, reason = excluded.reason,"
         " retry_at = excluded.retry_at, detail = excluded.detail, log_tail = excluded.log_tail,"
-        " sequence = excluded.sequence, updated_at = excluded.updated_at",
+        " sequence = excluded.sequence, updated_at = excluded.updated_at,"
+        " stuck = NULL, stuck_at = NULL",
         (key.device_id, key.update_id, report.status, *said, report.sequence, key.urgency, received_at),
     )
+
+
+def begin_anew(
+    connection: sqlite3.Connection, update_id: str, version: str, statuses: Iterable[Status], now: datetime
+) -> int:
+    """Devices at one of these statuses may try once more, expedited, with a grant to come; returns how many."""
+    words = ", ".join(f"'{status}'" for status in sorted(statuses))
+    found = connection.execute(
+        f"SELECT device_id FROM device_updates WHERE update_id = ? AND status IN ({words})",  # noqa: S608 - our own words
+        (update_id,),
+    ).fetchall()
+    for row in found:
+        _anew(connection, row["device_id"], update_id, version, now)
+    return len(found)
+
+
+def expedite(connection: sqlite3.Connection, key: Key, version: str, now: datetime) -> None:
+    """The same for one device, whatever it has done in this update so far."""
+    connection.execute(
+        "INSERT OR IGNORE INTO device_updates (device_id, update_id, status, sequence, urgency, updated_at)"
+        " VALUES (?, ?, ?, 0, ?, ?)",
+        (key.device_id, key.update_id, Status.GRANTED, key.urgency, times.render(now)),
+    )
+    _anew(connection, key.device_id, key.update_id, version, now)
+
+
+def _anew(connection: sqlite3.Connection, device_id: str, update_id: str, version: str, now: datetime) -> None:
+    at = times.render(now)
+    # The sequence stays: what is still on its way from the attempt before must not count for the new one.
+    connection.execute(
+        "UPDATE device_updates SET status = ?, reason = NULL, retry_at = NULL, detail = NULL, log_tail = NULL,"
+        " granted_at = NULL, expedited_at = ?, updated_at = ? WHERE device_id = ? AND update_id = ?",
+        (Status.GRANTED, at, at, device_id, update_id),
+    )
+    _event_of_ours(connection, device_id, update_id, version, now, status=Status.GRANTED, reason="EXPEDITED")
+
+
+def mark(connection: sqlite3.Connection, key: Key, version: str, stuck: Stuck | None, now: datetime) -> None:
+    """Remember that a device is stuck, and how; or that it is no longer."""
+    row = connection.execute(
+        "UPDATE device_updates SET stuck = ?, stuck_at = ? WHERE device_id = ? AND update_id = ? RETURNING status",
+        (stuck, times.render(now) if stuck is not None else None, key.device_id, key.update_id),
+    ).fetchone()
+    reason = "HEARD_AGAIN" if stuck is None else stuck.upper()
+    _event_of_ours(connection, key.device_id, key.update_id, version, now, status=Status(row["status"]), reason=reason)
+
+
+def hear_again(connection: sqlite3.Connection, update_id: str) -> None:
+    """Devices that spoke since they were marked silent are so no longer, before anybody counts them as failed."""
+    connection.execute(
+        "UPDATE device_updates SET stuck = NULL, stuck_at = NULL WHERE update_id = ? AND stuck = ?"
+        " AND EXISTS (SELECT 1 FROM devices WHERE id = device_id AND last_seen_at > device_updates.stuck_at)",
+        (update_id, Stuck.SILENT),
+    )
+
+
+def one(connection: sqlite3.Connection, device_id: str, update_id: str) -> answers.DeviceUpdate:
+    """How far a device is."""
+    row = connection.execute(
+        "SELECT * FROM device_updates WHERE device_id = ? AND update_id = ?", (device_id, update_id)
+    ).fetchone()
+    return _answer(row)
 
 
 def list_page(connection: sqlite3.Connection, update_id: str, query: wire.PageQuery) -> Rows[answers.DeviceUpdate]:
@@ -143,14 +211,15 @@ def _event_answer(row: sqlite3.Row) -> answers.DeviceUpdateEvent:
 
 
 def _answer(row: sqlite3.Row) -> answers.DeviceUpdate:
-    same = ("device_id", "status", "reason", "retry_at", "detail", "log_tail", "sequence", "updated_at")
-    return answers.DeviceUpdate(**{name: row[name] for name in same})
+    same = ("device_id", "status", "reason", "retry_at", "detail", "log_tail", "sequence", "updated_at", "stuck")
+    return answers.DeviceUpdate(**{name: row[name] for name in same}, expedited=row["expedited_at"] is not None)
 
 
 def _event_of_ours(
     connection: sqlite3.Connection,
     device_id: str,
-    update: UpdateFacts,
+    update_id: str,
+    version: str,
     now: datetime,
     *,
     status: Status,
@@ -159,5 +228,5 @@ def _event_of_ours(
     at = times.render(now)
     connection.execute(
         _EVENT,
-        (device_id, update.id, None, status, Verdict.APPLIED, update.version, reason, None, None, None, at, at),
+        (device_id, update_id, None, status, Verdict.APPLIED, version, reason, None, None, None, at, at),
     )

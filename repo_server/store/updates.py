@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from repo_server import answers, ids, times, wire
+from repo_server import answers, ids, times, waves, wire
 from repo_server.grant import UpdateFacts, UpdateState, Urgency
+from repo_server.store import rollouts
 from repo_server.store.paging import Rows, page
+from repo_server.waves import Opening, Rollout
 
 
 def find(connection: sqlite3.Connection, update_id: str) -> sqlite3.Row | None:
@@ -25,26 +28,28 @@ def of_version(connection: sqlite3.Connection, name: str, version: str) -> list[
     return connection.execute("SELECT * FROM updates WHERE name = ? AND version = ?", (name, version)).fetchall()
 
 
-def insert(connection: sqlite3.Connection, given: wire.Announcement, who: str, now: datetime) -> str:
-    """A new update, active; returns its id."""
+def named(connection: sqlite3.Connection, text: str) -> list[str]:
+    """The ids of the updates that have this id or this version."""
+    rows = connection.execute("SELECT id FROM updates WHERE id = ? OR version = ?", (text, text))
+    return [row["id"] for row in rows]
+
+
+def insert(connection: sqlite3.Connection, given: wire.Announcement, rollout: Rollout, who: str, now: datetime) -> str:
+    """A new update, active unless it shall begin later; returns its id."""
     update_id = ids.uuid7(now)
-    connection.execute(
-        "INSERT INTO updates (id, name, version, channel, urgency, notes, minimum_agent, packages, state, announced_at,"
-        " announced_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            update_id,
-            given.name,
-            given.version,
-            given.channel,
-            given.urgency,
-            given.notes,
-            given.minimum_agent,
-            packages_text(given.packages),
-            UpdateState.ACTIVE,
-            times.render(now),
-            who,
-        ),
-    )
+    paused = given.rollout is not None and given.rollout.paused
+    values = {
+        "id": update_id,
+        **given.model_dump(include={"name", "version", "channel", "urgency", "notes", "minimum_agent"}),
+        "packages": packages_text(given.packages),
+        "state": UpdateState.PAUSED if paused else UpdateState.ACTIVE,
+        "announced_at": times.render(now),
+        "announced_by": who,
+        **rollouts.values(replace(rollout, opening=Opening() if paused else waves.begin(now))),
+    }
+    names = ", ".join(values)
+    places = ", ".join(f":{name}" for name in values)
+    connection.execute(f"INSERT INTO updates ({names}) VALUES ({places})", values)  # noqa: S608 - our own names
     return update_id
 
 
@@ -54,15 +59,11 @@ def packages_text(packages: Iterable[wire.Package]) -> str:
     return json.dumps(listed, sort_keys=True)
 
 
-def set_state(connection: sqlite3.Connection, update_id: str, state: UpdateState) -> None:
-    """Pause, resume or halt."""
-    connection.execute("UPDATE updates SET state = ? WHERE id = ?", (state, update_id))
-
-
 def facts_for(connection: sqlite3.Connection, name: str, channel: str) -> list[UpdateFacts]:
     """What ``grant`` needs of every update of an assistant on a channel."""
     rows = connection.execute(
-        "SELECT id, name, version, urgency, state, packages FROM updates WHERE name = ? AND channel = ?",
+        "SELECT id, name, version, urgency, state, packages, rollout, waves_opened, expedited_at FROM updates"
+        " WHERE name = ? AND channel = ?",
         (name, channel),
     )
     return [
@@ -72,15 +73,17 @@ def facts_for(connection: sqlite3.Connection, name: str, channel: str) -> list[U
             version=row["version"],
             urgency=Urgency(row["urgency"]),
             state=UpdateState(row["state"]),
-            targets=_targets(row["name"], row["packages"]),
+            targets=targets(row["name"], row["packages"]),
+            reach=rollouts.reach(row["rollout"], row["waves_opened"]),
+            expedited=row["expedited_at"] is not None,
         )
         for row in rows
     ]
 
 
 @lru_cache(maxsize=1024)
-def _targets(name: str, packages: str) -> frozenset[tuple[str, str]]:
-    """Packages never change once announced, so reading them once is enough."""
+def targets(name: str, packages: str) -> frozenset[tuple[str, str]]:
+    """Debian releases and architectures that it was built for; packages never change, so they are read once."""
     listed: list[dict[str, Any]] = json.loads(packages)
     return frozenset((one["debian"], one["architecture"]) for one in listed if one["package"] == name)
 

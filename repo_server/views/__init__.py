@@ -13,6 +13,7 @@ from repo_server.views import (
     heartbeat,
     metrics,
     repo,
+    rollouts,
     statuses,
     updates,
 )
@@ -22,7 +23,7 @@ API = "/api/v1"
 
 def register(app: Flask) -> None:
     """Mount all of them."""
-    for part in (devices, heartbeat, statuses, updates, fleet, administration, description):
+    for part in (devices, heartbeat, statuses, updates, rollouts, fleet, administration, description):
         app.register_blueprint(part.blueprint, url_prefix=API)
     app.register_blueprint(repo.blueprint)
     app.register_blueprint(health.blueprint)

@@ -1,4 +1,4 @@
-"""Updates: announced by builders, watched by viewers, steered by operators."""
+"""Updates: announced by builders, watched by viewers. What operators do to them is in ``rollouts``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from repo_server import answers, body, changes, wire
 from repo_server.auth import who
 from repo_server.context import context
 from repo_server.errors import NotFoundError
-from repo_server.grant import UpdateState
 from repo_server.operations import operation
 from repo_server.roles import Right
-from repo_server.store import progress, updates
+from repo_server.rollout_answers import UpdateShown
+from repo_server.store import progress, spread, updates
 
+MISSING = "there is no such update"
 blueprint = Blueprint("updates", __name__)
 
 
@@ -30,7 +31,7 @@ blueprint = Blueprint("updates", __name__)
 def announce() -> Response:
     """A release is published and may be offered."""
     here = context()
-    update, new = changes.announce(here.db, body.read(wire.Announcement), who(), here.clock())
+    update, new = changes.announce(here.db, body.read(wire.Announcement), here.settings.rollout, who(), here.clock())
     return answers.respond(update, 201 if new else 200)
 
 
@@ -43,10 +44,13 @@ def listed() -> Response:
 
 
 @blueprint.get("/updates/<uuid:update_id>")
-@operation("One update", {200: answers.Update}, right=Right.VIEW)
+@operation("One update and how it spreads", {200: UpdateShown}, right=Right.VIEW)
 def one(update_id: uuid.UUID) -> Response:
     """One update."""
-    return answers.respond(updates.answer(_found(update_id)))
+    found = spread.shown(context().db.connection(), str(update_id))
+    if found is None:
+        raise NotFoundError(MISSING)
+    return answers.respond(found)
 
 
 @blueprint.get("/updates/<uuid:update_id>/devices")
@@ -78,34 +82,8 @@ def events(update_id: uuid.UUID, device_id: uuid.UUID) -> Response:
     return answers.respond(answers.Page[answers.DeviceUpdateEvent](items=rows.items, next_cursor=rows.next_cursor))
 
 
-@blueprint.post("/updates/<uuid:update_id>/pause")
-@operation("Devices that have not started wait", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
-def pause(update_id: uuid.UUID) -> Response:
-    """Devices that have not started wait."""
-    return _steer(update_id, UpdateState.PAUSED)
-
-
-@blueprint.post("/updates/<uuid:update_id>/resume")
-@operation("Go on", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
-def resume(update_id: uuid.UUID) -> Response:
-    """Go on after a pause or a halt."""
-    return _steer(update_id, UpdateState.ACTIVE)
-
-
-@blueprint.post("/updates/<uuid:update_id>/halt")
-@operation("Stop because something is wrong", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
-def halt(update_id: uuid.UUID) -> Response:
-    """Stop because something is wrong with it."""
-    return _steer(update_id, UpdateState.HALTED)
-
-
-def _steer(update_id: uuid.UUID, state: UpdateState) -> Response:
-    here = context()
-    return answers.respond(changes.steer(here.db, str(update_id), state, who(), here.clock()))
-
-
 def _found(update_id: uuid.UUID) -> sqlite3.Row:
     row = updates.find(context().db.connection(), str(update_id))
     if row is None:
-        raise NotFoundError("there is no such update")
+        raise NotFoundError(MISSING)
     return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from repo_server.grant import DeviceFacts, Grant, Known, Nothing, UpdateFacts, UpdateState, Urgency, Withhold, grant
 from repo_server.lifecycle import FINAL, STARTED, Status
 from repo_server.versions import compare
+from repo_server.waves import Reach
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 EARLIER = NOW - timedelta(hours=5)
@@ -25,10 +27,14 @@ update_lists = st.lists(
         urgency=st.sampled_from(Urgency),
         state=st.sampled_from(UpdateState),
         targets=st.sampled_from([frozenset({("trixie", "arm64")}), frozenset({("trixie", "amd64")})]),
+        reach=st.sampled_from([Reach(), Reach(0.0), Reach(0.0, "canary"), Reach(50.0)]),
+        expedited=st.booleans(),
     ),
     unique_by=lambda update: update.version,
 ).map(lambda updates: [_with_id(update) for update in updates])
-known = st.builds(Known, st.sampled_from(Status), st.sampled_from([None, EARLIER]), st.sampled_from(Urgency))
+known = st.builds(
+    Known, st.sampled_from(Status), st.sampled_from([None, EARLIER]), st.sampled_from(Urgency), st.booleans()
+)
 devices = st.builds(
     DeviceFacts,
     debian=st.just("trixie"),
@@ -37,11 +43,13 @@ devices = st.builds(
     active=st.none() | versions,
     hold=st.none() | st.just("held"),
     updates=st.dictionaries(versions, known),
+    id=st.sampled_from(["a device", "another"]),
+    group=st.sampled_from([None, "canary", "kitchens"]),
 )
 
 
 def _with_id(update: UpdateFacts) -> UpdateFacts:
-    return UpdateFacts(update.version, update.name, update.version, update.urgency, update.state, update.targets)
+    return replace(update, id=update.version)
 
 
 @given(devices, update_lists, st.randoms(use_true_random=False))
@@ -87,11 +95,8 @@ def test_a_grant_once_kept_is_given_again_with_the_same_time(device: DeviceFacts
     if not isinstance(first, Grant):
         return
     before = device.updates.get(first.update.id)
-    kept = Known(before.status if before else Status.GRANTED, first.granted_at, first.urgency)
-    later = DeviceFacts(
-        device.debian, device.architecture, device.installed, device.active, device.hold,
-        {**device.updates, first.update.id: kept},
-    )  # fmt: skip
+    kept = Known(before.status if before else Status.GRANTED, first.granted_at, first.urgency, first.expedited)
+    later = replace(device, updates={**device.updates, first.update.id: kept})
     assert grant(later, updates, NOW + timedelta(hours=1)) == first
 
 
@@ -106,6 +111,40 @@ def test_the_offered_urgency_is_never_weaker_than_the_updates_own(
         and decision.update.version != device.installed
     ):
         assert decision.urgency is Urgency.URGENT
+
+
+@given(devices, update_lists)
+def test_nobody_begins_below_a_release_that_is_not_withdrawn_but_the_first_time(
+    device: DeviceFacts, updates: list[UpdateFacts]
+) -> None:
+    decision = grant(device, updates, NOW)
+    if not isinstance(decision, Grant) or (device.installed is None and device.active is None):
+        return
+    before = device.updates.get(decision.update.id)
+    if before is not None and before.status in STARTED:
+        return
+    newer = [
+        update
+        for update in updates
+        if compare(update.version, decision.update.version) > 0
+        and update.state is not UpdateState.WITHDRAWN
+        and ("trixie", "arm64") in update.targets
+    ]
+    assert all(device.updates[update.id].status is Status.SUCCEEDED for update in newer)
+
+
+@given(devices, update_lists)
+def test_only_a_device_in_an_open_wave_or_an_expedited_one_begins(
+    device: DeviceFacts, updates: list[UpdateFacts]
+) -> None:
+    decision = grant(device, updates, NOW)
+    if not isinstance(decision, Grant):
+        return
+    update, before = decision.update, device.updates.get(decision.update.id)
+    if before is not None and before.status in STARTED:
+        return
+    inside = update.reach.includes(update.id, device.id, device.group)
+    assert inside or update.expedited or (before is not None and before.expedited)
 
 
 @given(devices)

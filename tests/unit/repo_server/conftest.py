@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from repo_server import steering
 from repo_server.app import create_app
 from repo_server.config import Settings
 from repo_server.context import KEY
@@ -30,6 +31,7 @@ class Service:
     db: Database
     settings: Settings
     now: datetime = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    started: datetime = datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
 
     def key(self, role: str, expires_in: timedelta | None = None) -> str:
         tables = self.db.tables()
@@ -94,6 +96,21 @@ class Service:
     def report(self, update: str, *each: dict[str, Any], device: str = DEVICE, token: str = TOKEN) -> TestResponse:
         path = f"/api/v1/devices/{device}/updates/{update}/status"
         return self.request("POST", path, statuses(*each), token=token)
+
+    def update(self, update: str) -> Any:
+        answer = self.request("GET", f"/api/v1/updates/{update}", key=self.key("viewer"))
+        assert answer.status_code == 200, answer.json
+        return answer.json
+
+    def steer(self, update: str, verb: str, expect: int = 200) -> Any:
+        answer = self.request("POST", f"/api/v1/updates/{update}/{verb}", key=self.key("operator"))
+        assert answer.status_code == expect, answer.json
+        return answer.json
+
+    def tick(self, **passed: int) -> None:
+        """Let time pass, and the server look at what it does; nobody was away."""
+        self.now += timedelta(**passed)
+        steering.tick(self.db, self.settings, self.now, self.started)
 
     def dump(self) -> list[str]:
         return list(self.db.connection().iterdump())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from repo_server.grant import (
     grant,
 )
 from repo_server.lifecycle import STARTED, Status
+from repo_server.waves import Reach
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 EARLIER = NOW - timedelta(days=2)
@@ -83,7 +85,7 @@ def test_the_urgency_of_a_skipped_version_is_not_lost() -> None:
 
 
 def test_urgencies_above_the_offered_version_do_not_count() -> None:
-    updates = [update("1.1.0", SCHEDULED), update("1.2.0", URGENT, UpdateState.PAUSED)]
+    updates = [update("1.1.0", SCHEDULED), update("1.2.0", URGENT, UpdateState.WITHDRAWN)]
     assert grant(device("1.0.0"), updates, NOW) == Grant(updates[0], SCHEDULED, NOW)
 
 
@@ -105,10 +107,79 @@ def test_a_stopped_update_is_withheld_with_its_state_as_the_reason(state: Update
     assert grant(device("1.0.0"), [stopped], NOW) == Withhold(stopped, reason)
 
 
-def test_below_a_stopped_update_the_next_active_one_is_granted() -> None:
-    updates = [update("1.1.0"), update("1.2.0", state=UpdateState.HALTED)]
+@pytest.mark.parametrize("state", [UpdateState.ACTIVE, UpdateState.PAUSED, UpdateState.HALTED])
+def test_a_newer_release_supersedes_an_older_one_whatever_its_state(state: UpdateState) -> None:
+    """Also while it waits: who was offered the newer one must not be sent to the older one and back."""
+    older, newer = update("1.1.0"), update("1.2.0", state=state)
+    decision = grant(device("1.0.0"), [older, newer], NOW)
+    assert decision.update == newer  # type: ignore[union-attr]
+    assert isinstance(decision, Grant) is (state is UpdateState.ACTIVE)
+    waiting = device("1.0.0", v1_1_0=(Status.DOWNLOADED, EARLIER))
+    assert grant(waiting, [older, newer], NOW) == decision
+
+
+def test_a_newer_release_that_a_device_cannot_get_supersedes_all_the_same() -> None:
+    newer = replace(update("1.2.0"), reach=Reach(0.0))
+    assert grant(device("1.0.0"), [update("1.1.0"), newer], NOW) == Withhold(newer, Reason.NOT_IN_WAVE)
+    failed = device("1.0.0", v1_2_0=(Status.FAILED, EARLIER))
+    assert grant(failed, [update("1.1.0"), update("1.2.0")], NOW) == Withhold(update("1.2.0"), Reason.FAILED_HERE)
+
+
+def test_a_withdrawn_release_supersedes_nothing() -> None:
+    updates = [update("1.1.0"), update("1.2.0", state=UpdateState.WITHDRAWN)]
     assert grant(device("1.0.0"), updates, NOW) == Grant(updates[0], SCHEDULED, NOW)
-    assert grant(device("1.1.0"), updates, NOW) == Withhold(updates[1], Reason.HALTED)
+    waiting = device("1.0.0", v1_2_0=(Status.DOWNLOADED, EARLIER))
+    assert grant(waiting, updates, NOW) == Grant(updates[0], SCHEDULED, NOW)
+    assert grant(device("1.1.0"), updates, NOW) == Withhold(updates[1], Reason.WITHDRAWN)
+
+
+def test_a_release_for_another_target_supersedes_nothing_here() -> None:
+    other = update("1.2.0", targets=frozenset({("bookworm", "arm64")}), state=UpdateState.PAUSED)
+    assert grant(device("1.0.0"), [update("1.1.0"), other], NOW) == Grant(update("1.1.0"), SCHEDULED, NOW)
+
+
+@pytest.mark.parametrize("state", [UpdateState.PAUSED, UpdateState.HALTED])
+def test_a_device_without_any_version_gets_an_older_release_rather_than_none(state: UpdateState) -> None:
+    older, newer = update("1.1.0"), update("1.2.0", state=state)
+    assert grant(device(None), [older, newer], NOW) == Grant(older, SCHEDULED, NOW)
+    assert grant(device(None), [newer], NOW) == Withhold(newer, Reason(state.upper()))
+    waves = [older, replace(update("1.2.0"), reach=Reach(0.0))]
+    assert grant(device(None), waves, NOW) == Grant(older, SCHEDULED, NOW)
+    # During an unpack nothing is called installed; it is not the first installation.
+    assert isinstance(grant(device(None, active="1.0.0"), waves, NOW), Withhold)
+
+
+def test_a_device_outside_the_open_waves_waits_for_its_own() -> None:
+    canary = replace(update("1.1.0"), reach=Reach(0.0, "canary"))
+    assert grant(device("1.0.0"), [canary], NOW) == Withhold(canary, Reason.NOT_IN_WAVE)
+    assert grant(replace(device("1.0.0"), group="kitchens"), [canary], NOW) == Withhold(canary, Reason.NOT_IN_WAVE)
+    assert grant(replace(device("1.0.0"), group="canary"), [canary], NOW) == Grant(canary, SCHEDULED, NOW)
+
+
+def test_expedited_skips_the_waves_and_nothing_else() -> None:
+    expedited = replace(update("1.1.0"), reach=Reach(0.0), expedited=True)
+    assert grant(device("1.0.0"), [expedited], NOW) == Grant(expedited, SCHEDULED, NOW, expedited=True)
+    for state in (UpdateState.PAUSED, UpdateState.HALTED, UpdateState.WITHDRAWN):
+        stopped = replace(expedited, state=state)
+        assert grant(device("1.0.0"), [stopped], NOW) == Withhold(stopped, Reason(state.upper()))
+    assert grant(device("1.0.0", hold="guests"), [expedited], NOW) == Withhold(expedited, Reason.HELD_BY_ADMIN)
+    failed = device("1.0.0", v1_1_0=(Status.FAILED, EARLIER))
+    assert grant(failed, [expedited], NOW) == Withhold(expedited, Reason.FAILED_HERE), "it has had its chance"
+
+
+def test_one_device_can_be_expedited() -> None:
+    behind = replace(update("1.1.0"), reach=Reach(0.0))
+    known = {"id of 1.1.0": Known(Status.GRANTED, None, SCHEDULED, expedited=True)}
+    assert grant(replace(device("1.0.0"), updates=known), [behind], NOW) == Grant(
+        behind, SCHEDULED, NOW, expedited=True
+    )
+
+
+def test_a_grant_from_before_it_was_expedited_stays_an_ordinary_one() -> None:
+    """Its time says how long the device has waited already."""
+    expedited = replace(update("1.1.0"), expedited=True)
+    known = device("1.0.0", v1_1_0=(Status.DEFERRED, EARLIER))
+    assert grant(known, [expedited], NOW) == Grant(expedited, SCHEDULED, EARLIER)
 
 
 def test_a_held_device_gets_the_operators_hold_before_any_other_reason() -> None:

@@ -135,7 +135,7 @@ def test_the_way_to_success(service: Service) -> None:
     (item,) = progress(service, update)
     assert item == {
         "device_id": DEVICE, "status": "succeeded", "reason": None, "retry_at": None, "detail": None, "log_tail": None,
-        "sequence": 9, "updated_at": "2026-03-29T01:30:00Z",
+        "sequence": 9, "updated_at": "2026-03-29T01:30:00Z", "stuck": None, "expedited": False,
     }  # fmt: skip
 
 
@@ -223,6 +223,7 @@ def test_the_fleets_numbers_add_up(service: Service) -> None:
             {
                 "id": update, "name": "sample-assistant", "version": "1.1.0", "channel": "stable",
                 "urgency": "scheduled", "state": "active", "statuses": {"deferred": 1, "granted": 1, "succeeded": 2},
+                "stuck": 0,
             }
         ],
         "server_time": "2026-03-29T01:30:00Z",
