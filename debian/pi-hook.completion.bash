@@ -20,7 +20,7 @@ _pi_hook() {
     esac
     local words=""
     case "$command" in
-        "") words="status doctor explain activity hold release install rollback gate enroll daemon worker --help --version" ;;
+        "") words="status doctor explain activity hold release install rollback gate enroll rotate-token daemon worker --help --version" ;;
         status | doctor) words="--json --help" ;;
         explain)
             words="--at --timezone --idle --urgency --waiting --busy --clock-unsynced --withheld --held --device-id --config
@@ -29,7 +29,7 @@ _pi_hook() {
         activity) words="used busy free --seconds --why --help" ;;
         worker) words="refresh download install reinstall lists system recover --help" ;;
         install) words="--now --help" ;;
-        hold | release | rollback | gate | enroll | daemon) words="--help" ;;
+        hold | release | rollback | gate | enroll | rotate-token | daemon) words="--help" ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
 }

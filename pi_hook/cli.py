@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     install = command("install", _install, "install the offered release now, whatever the time of day (root only)")
     install.add_argument("--now", action="store_true", required=True, help="without this it is done by itself")
     command("rollback", _rollback, "go back to the release before, without the network (root only)")
+    command("rotate-token", _rotate_token, "exchange this device's token at the server for a new one (root only)")
     worker = command("worker", _worker, "do one step of an update (systemd units do)")
     steps = ["refresh", "download", "install", "reinstall", "lists", "system", "recover"]
     worker.add_argument("step", choices=steps)
@@ -200,6 +201,12 @@ def _rollback(options: argparse.Namespace) -> int:
     status = override(options.socket, "rollback", "rolled_back", _say)
     _say("a newer release may still be offered; `pi-hook hold` keeps this one until `pi-hook release`")
     return status
+
+
+def _rotate_token(options: argparse.Namespace) -> int:
+    _ask(options, "rotate_token")
+    _say("the token is exchanged with the next exchange, in a moment if the server can be asked")
+    return EXIT_OK
 
 
 def _say(words: str) -> None:

@@ -48,6 +48,9 @@ class Server(Protocol):
     def report(self, identity: Identity, batch: list[Status]) -> int:
         """Send statuses of one update; the sequence up to which they are recorded."""
 
+    def rotate(self, identity: Identity, token_sha256: str) -> None:
+        """Tell the hash of the next token; the old one is good until the new one is first used."""
+
 
 class HttpServer:
     """``Server`` at ``https://HOST[:PORT]``. Raises ``ValueError`` for plain http to a host that is not allowed."""
@@ -82,6 +85,10 @@ class HttpServer:
         """Send statuses of one update."""
         path = f"/api/v1/devices/{identity.device_id}/updates/{batch[0].update_id}/status"
         return _parsed(parse_acknowledged, self._post(path, identity.token, statuses_body(batch)))
+
+    def rotate(self, identity: Identity, token_sha256: str) -> None:
+        """Tell the hash of the next token; repeating it after a lost answer changes nothing."""
+        self._post(f"/api/v1/devices/{identity.device_id}/token", identity.token, {"token_sha256": token_sha256})
 
     def head(self, path: str, headers: dict[str, str]) -> int:
         """The status with which a path answers (``pi-hook doctor``): below 400, else it raises as every call does."""

@@ -29,8 +29,9 @@ _FIELDS = {
     "release": frozenset[str](),
     "install": frozenset({"now"}),
     "rollback": frozenset[str](),
+    "rotate_token": frozenset[str](),
 }
-_FOR_ROOT = frozenset({"install", "rollback"})
+_FOR_ROOT = frozenset({"install", "rollback", "rotate_token"})
 _LONGEST_WHY = 200
 
 
@@ -126,6 +127,12 @@ class Commands:
         newest = self._newest()
         self._driver.roll_back(self._assistant)
         return self._overridden(newest)
+
+    def _do_rotate_token(self, _sender: int, _message: dict[str, Any]) -> dict[str, Any]:
+        if not self._ledger.memory.registered:
+            raise OverrideError("this device is not registered yet, so it has no token to exchange")
+        self._exchange.rotate_token()
+        return {}
 
     def _newest(self) -> dict[str, Any] | None:
         return next((past_status(past) for past in reversed(self._ledger.memory.device.history)), None)

@@ -23,6 +23,7 @@ from pi_hook.loop import Loop
 from pi_hook.maintenance import Maintenance, WithUpgrade
 from pi_hook.notify import notify, watchdog_seconds
 from pi_hook.reasons import gate_words, rfc3339
+from pi_hook.rotation import Tokens
 from pi_hook.server_set import channel_of, zone_of
 from pi_hook.state import Ledger
 from pi_hook.status import gate_status, memory_status, source_status
@@ -123,7 +124,7 @@ class Daemon:
             loop=self.loop,
             server=parts.server,
             settings=settings,
-            identity=identity,
+            tokens=Tokens(parts.state_folder / "identity.json", identity),
             host=parts.host,
             ledger=self.ledger,
             clock=self.clock,
@@ -135,6 +136,7 @@ class Daemon:
             boot_id=parts.boot_id,
             enrolled=parts.enrolled,
             reboot_required=lambda: self.maintenance.reboot_required,
+            apt_at_work=lambda: not turn.free_for(None),
         )
         commands = Commands(
             activity=self.activity,

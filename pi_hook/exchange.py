@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pi_hook.driver import Driver
     from pi_hook.gatekeeper import Gatekeeper
     from pi_hook.hostinfo import Host
-    from pi_hook.identity import Identity
     from pi_hook.loop import Loop, Timer
     from pi_hook.ports import AptSource
+    from pi_hook.rotation import Tokens
     from pi_hook.state import Ledger
     from pi_hook.update import Update
     from pi_hook.wire import HeartbeatAnswer, Status
@@ -38,6 +38,7 @@ _SOON = 1.0
 _UNWELCOME = 3600.0
 """Seconds between questions after 401 or 403: an operator may put it right. After 410 there are none."""
 _GONE = 410
+_UNKNOWN = 401
 _WAITS = "the server waits for an operator to approve this device; until then nothing is offered to it"
 _STATUS_OF_PHASE = {
     Phase.GRANTED: "granted",
@@ -60,7 +61,7 @@ class Exchange:
         loop: Loop,
         server: Server,
         settings: Settings,
-        identity: Identity,
+        tokens: Tokens,
         host: Host,
         ledger: Ledger,
         clock: Timekeeper,
@@ -72,11 +73,12 @@ class Exchange:
         boot_id: str,
         enrolled: Callable[[], None],
         reboot_required: Callable[[], bool],
+        apt_at_work: Callable[[], bool],
     ) -> None:
-        self._loop, self._server, self._settings, self._identity = loop, server, settings, identity
+        self._loop, self._server, self._settings, self._tokens = loop, server, settings, tokens
         self._host, self._ledger, self._clock, self._gate, self._driver = host, ledger, clock, gate, driver
         self._apt_source, self._backoff, self._zone, self._boot_id = apt_source, backoff, zone, boot_id
-        self._enrolled, self._reboot_required = enrolled, reboot_required
+        self._enrolled, self._reboot_required, self._apt_at_work = enrolled, reboot_required, apt_at_work
         self._interval = settings.heartbeat.total_seconds()
         self._timer: Timer | None = None
         self._failures = 0
@@ -102,14 +104,17 @@ class Exchange:
         try:
             self._exchange()
         except RefusedError as error:
-            self._refused(error)
+            if error.status == _UNKNOWN and self._ledger.memory.registered and self._tokens.another():
+                self._schedule(_SOON)
+            else:
+                self._refused(error)
         except (ServerError, EnrollError) as error:
             self._failed(error)
         except OSError as error:  # a full disk must not end the daemon, which still guards the assistant
             self._failed(ServerError(f"the agent's own files cannot be written: {error}", kind="disk"))
         else:
             self._failures, self.problem = 0, self._disagreement
-            more = len(self._ledger.outbox) and not self._ledger.memory.pending
+            more = self._tokens.unconfirmed or (len(self._ledger.outbox) and not self._ledger.memory.pending)
             self._schedule(_SOON if more else jittered(self._interval, self._backoff.draw))
         finally:
             self._in_exchange = False
@@ -121,24 +126,27 @@ class Exchange:
         answer = self._beat(self._heartbeat())
         self._heard(answer)
         self._flush()
+        self._rotate(asked=answer.rotate_token)
 
     def _beat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
         try:
-            return self._server.heartbeat(self._identity, heartbeat)
+            return self._server.heartbeat(self._tokens.identity, heartbeat)
         except RefusedError as error:
             if not heartbeat.reboot_required or error.means_stop or "reboot_required" not in str(error):
                 raise
         # A server older than the field: an update matters more than the news of a restart that is due.
-        return self._server.heartbeat(self._identity, replace(heartbeat, reboot_required=False))
+        return self._server.heartbeat(self._tokens.identity, replace(heartbeat, reboot_required=False))
 
     def _register(self) -> None:
-        answer = register(self._server, self._settings, self._identity, self._host, self._zone().name)
+        answer = register(self._server, self._settings, self._tokens.identity, self._host, self._zone().name)
         _log.info("registered as %s (%s)", answer.id, answer.state)
         self._ledger.remember(registered=True, channel=answer.channel, stopped=None, pending=answer.state == PENDING)
         self._write_apt_source()
         self._enrolled()
 
     def _heard(self, answer: HeartbeatAnswer) -> None:
+        if self._tokens.accepted():
+            self._write_apt_source()
         self._clock.server_said(answer.server_time)
         self._gate.contacted()
         self._interval = answer.next_heartbeat_seconds
@@ -153,6 +161,27 @@ class Exchange:
         if answer.offer is not None:
             self._gate.granted(answer.offer, answer.server_time)
         self._driver.heard(answer)
+
+    def _rotate(self, *, asked: bool) -> None:
+        """Exchange the token, where somebody has asked for it or it was begun (``pi_hook.rotation``)."""
+        if not (asked or self._tokens.begun) or self._ledger.memory.pending or self._apt_at_work():
+            return  # apt at work goes by the old token to its end
+        try:
+            self._server.rotate(self._tokens.identity, self._tokens.prepare().token_sha256)
+        except RefusedError as error:
+            if error.means_stop:
+                raise
+            self._tokens.abandon()
+            _log.warning("the server takes no new token of this device: %s", error)
+            return
+        self._tokens.switch()
+        self._write_apt_source()
+        _log.info("this device goes by a new token from now on")
+
+    def rotate_token(self) -> None:
+        """Somebody at the device asks for a new token; it is exchanged with the next exchange."""
+        self._tokens.asked = True
+        self.soon()
 
     def _take_settings(self, answer: HeartbeatAnswer) -> None:
         """Remember what an operator has set; whether it wins is asked where it is used (``pi_hook.server_set``)."""
@@ -178,7 +207,7 @@ class Exchange:
                 self._one_by_one(batch)
 
     def _report(self, batch: list[Status]) -> None:
-        acknowledged = self._server.report(self._identity, batch)
+        acknowledged = self._server.report(self._tokens.identity, batch)
         if acknowledged < batch[-1].sequence:
             raise ServerError("the server did not acknowledge a whole batch of statuses", kind="bad_answer")
         self._ledger.outbox.acknowledge(batch, acknowledged)
@@ -216,7 +245,7 @@ class Exchange:
 
     def _write_apt_source(self) -> None:
         memory = self._ledger.memory
-        settings = apt_settings(self._settings, memory.channel, self._host.debian, self._identity)
+        settings = apt_settings(self._settings, memory.channel, self._host.debian, self._tokens.identity)
         try:
             self._apt_source.write(settings)
         except (OSError, ValueError) as error:

@@ -27,6 +27,10 @@ class Identity:
 
     device_id: str
     token: str = field(repr=False)
+    """The one in use."""
+    next_token: str | None = field(default=None, repr=False)
+    """See ``pi_hook.rotation`` for this and the following."""
+    previous_token: str | None = field(default=None, repr=False)
 
     @property
     def token_sha256(self) -> str:
@@ -54,11 +58,27 @@ def load_or_create(path: Path) -> Identity:
     except FileNotFoundError:
         import secrets  # noqa: PLC0415  # once in the life of a device
 
-        identity = Identity(
-            uuid7(time.time_ns() // 1_000_000, secrets.randbits(74)), secrets.token_urlsafe(_TOKEN_BYTES)
-        )
-        write_atomic(path, json.dumps({"schema": 1, "id": identity.device_id, "token": identity.token}) + "\n", _MODE)
+        identity = Identity(uuid7(time.time_ns() // 1_000_000, secrets.randbits(74)), new_token())
+        write(path, identity)
         return identity
+
+
+def new_token() -> str:
+    """256 random bits."""
+    import secrets  # noqa: PLC0415  # seldom in the life of a device
+
+    return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def write(path: Path, identity: Identity) -> None:
+    """Make the identity durable, 0600; an agent older than the other tokens goes by ``token``. Raises ``OSError``."""
+    body = {"schema": 1, "id": identity.device_id, "token": identity.token}
+    body |= {
+        name: token
+        for name, token in (("next_token", identity.next_token), ("previous_token", identity.previous_token))
+        if token is not None
+    }
+    write_atomic(path, json.dumps(body) + "\n", _MODE)
 
 
 def load(path: Path) -> Identity:
@@ -78,8 +98,9 @@ def load(path: Path) -> Identity:
 def _parse(text: str) -> Identity:
     body = json.loads(text)
     device_id, token = body["id"], body["token"]
+    others = [body.get(name) or None for name in ("next_token", "previous_token")]
     if not isinstance(device_id, str) or not _UUID7.fullmatch(device_id):
         raise ValueError("its id is not a UUIDv7")
-    if not isinstance(token, str) or len(token) < _LEAST_TOKEN:
+    if not all(isinstance(one, str) and len(one) >= _LEAST_TOKEN for one in (token, *filter(None, others))):
         raise ValueError("its token is too short")
-    return Identity(device_id, token)
+    return Identity(device_id, token, *others)

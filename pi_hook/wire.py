@@ -179,6 +179,8 @@ class HeartbeatAnswer:
     """The operator's zone for this device; absent from older servers. Any text: the device may not know the zone."""
     state: str | None = None
     """``pending``: an operator has to approve this device; absent from older servers."""
+    rotate_token: bool = False
+    """An operator has asked for a new token of this device."""
 
     @classmethod
     def parse(cls, body: object) -> HeartbeatAnswer:
@@ -199,6 +201,7 @@ class HeartbeatAnswer:
             withheld=None if withheld is None else Withheld.parse(withheld),
             timezone=_optional_text(table, "timezone"),
             state=_optional_text(table, "state"),
+            rotate_token=table.get("rotate_token") is True,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from flask import Response
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
@@ -67,6 +67,8 @@ class HeartbeatAnswer(Answer):
     """The zone that an operator has set for the device; the device's own settings say whether it wins."""
     state: str = "active"
     """``pending``: an operator has to approve the device before anything is offered to it."""
+    rotate_token: bool = False
+    """The device shall make itself a new token."""
 
 
 class Acknowledged(Answer):
@@ -141,6 +143,8 @@ class Device(Answer):
     reboot_required: bool
     hold: str | None
     reenrollment: Reenrollment | None
+    rotation: Literal["requested", "waiting"] | None
+    """Of the device's token: an operator has asked for it; the device has told its new one and not used it yet."""
 
 
 class DeviceUpdate(Answer):

@@ -49,6 +49,13 @@ class NewEnrollmentToken(EnrollmentToken):
     secret: str
 
 
+class TokenTaken(Answer):
+    """To a device's next token: it may be used from now on."""
+
+    id: str
+    fingerprint: str
+
+
 class AuditEntry(Answer):
     """One change: who made it, when, of what, and what it was before and after."""
 

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from flask import g, request
 
-from repo_server import ids
+from repo_server import ids, rotation
 from repo_server.context import context
 from repo_server.errors import ForbiddenError, GoneError, UnauthorizedError
 from repo_server.roles import Right, allows, roles_with
@@ -96,7 +96,9 @@ def check_repository() -> None:
 def _device(device_id: str, token: str, scheme: str, *, pending: bool = False) -> sqlite3.Row:
     row = devices.find(context().db.connection(), device_id)
     # An unknown device costs the same comparison as a wrong token.
-    if not credentials.matches(token, row["token_sha256"] if row is not None else _NOBODY) or row is None:
+    given = ids.sha256_hex(token)
+    own = (row["token_sha256"], row["next_token_sha256"]) if row is not None else (_NOBODY,)
+    if not credentials.is_one_of(given, *own) or row is None:
         raise UnauthorizedError("the device is not registered here, or the token is not its own", scheme)
     recognised(f"device:{device_id}")
     if row["state"] == devices.DECOMMISSIONED:
@@ -106,4 +108,6 @@ def _device(device_id: str, token: str, scheme: str, *, pending: bool = False) -
             "this device waits for an operator's approval (`repo-server devices approve`); until then it may send "
             "heartbeats only"
         )
+    if row["next_token_sha256"] is not None and credentials.is_one_of(given, row["next_token_sha256"]):
+        rotation.complete(context().db, device_id, given, context().clock())
     return row

@@ -25,7 +25,9 @@ def beat(
         devices.record_heartbeat(connection, device["id"], heartbeat, now)
         # Read again inside the transaction: an operator may have moved or held the device since.
         row = connection.execute(
-            "SELECT state, channel, group_name, hold, timezone_override FROM devices WHERE id = ?", (device["id"],)
+            "SELECT state, channel, group_name, hold, timezone_override, rotation_requested_at FROM devices"
+            " WHERE id = ?",
+            (device["id"],),
         ).fetchone()
         if row["state"] == devices.DECOMMISSIONED:  # since its token was looked at
             raise GoneError(devices.GONE)
@@ -60,6 +62,7 @@ def beat(
             withheld=withheld,
             timezone=row["timezone_override"],
             state=row["state"],
+            rotate_token=row["rotation_requested_at"] is not None,
         )
 
     return db.write(work, Durability.CRASH)

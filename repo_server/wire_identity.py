@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from repo_server.roles import Role
-from repo_server.wire import LINE, Body, Channel, Instant, Line, PageQuery, Query
+from repo_server.wire import LINE, Body, Channel, Instant, Line, PageQuery, Query, Sha256
 
 _MOST_USES = 1_000_000
 
@@ -30,6 +30,13 @@ class EnrollmentTokenRequest(Body):
     group: Channel | None = None
     channel: Channel | None = None
     approval: bool = False
+
+
+class TokenRotation(Body):
+    """POST /api/v1/devices/{id}/token."""
+
+    token_sha256: Sha256
+    """Of the device's next token, which it has made itself."""
 
 
 class ApproveQuery(Query):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from repo_server import changes, enrollment, times, wire
+from repo_server import changes, enrollment, rotation, times, wire
 from repo_server.cli import options, session
 from repo_server.cli.output import every, show, show_list
 from repo_server.store import devices as store
@@ -74,6 +74,15 @@ def approve(state_dir: Path | None, file: Path | None, fingerprint: str | None, 
     """Let in a device that waits, or switch to its token that waits."""
     with session.state(state_dir, file) as state:
         enrollment.approve(state.db, device_id, fingerprint, session.WHO, times.utc_now())
+
+
+@devices.command("rotate-token")
+@options.where
+@_id
+def rotate_token(state_dir: Path | None, file: Path | None, device_id: str) -> None:
+    """Have a device make itself a new token; it is told so with its next heartbeat."""
+    with session.state(state_dir, file) as state:
+        rotation.ask(state.db, device_id, session.WHO, times.utc_now())
 
 
 @devices.command()

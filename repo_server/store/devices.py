@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Literal
 
 from repo_server import answers, times, wire
 from repo_server.store.paging import Rows, page
@@ -128,7 +129,14 @@ def answer(row: sqlite3.Row, now: datetime, online_for: timedelta) -> answers.De
         update=update,
         reboot_required=bool(row["reboot_required"]),
         reenrollment=reenrollment,
+        rotation=_rotation(row),
     )
+
+
+def _rotation(row: sqlite3.Row) -> Literal["requested", "waiting"] | None:
+    if row["rotation_requested_at"] is not None:
+        return "requested"
+    return "waiting" if row["next_token_sha256"] is not None else None
 
 
 def _time(text: str | None) -> datetime | None:

@@ -68,6 +68,25 @@ def dismiss_pending(connection: sqlite3.Connection, device_id: str) -> None:
     )
 
 
+def ask_rotation(connection: sqlite3.Connection, device_id: str, now: datetime) -> None:
+    """Have the device told to make itself a new token."""
+    connection.execute("UPDATE devices SET rotation_requested_at = ? WHERE id = ?", (times.render(now), device_id))
+
+
+def keep_next(connection: sqlite3.Connection, device_id: str, token_sha256: str) -> None:
+    """Keep the device's next token beside the one it has."""
+    connection.execute(
+        "UPDATE devices SET next_token_sha256 = ?, rotation_requested_at = NULL WHERE id = ?", (token_sha256, device_id)
+    )
+
+
+def adopt_next(connection: sqlite3.Connection, device_id: str) -> None:
+    """The next token is the device's own from now on."""
+    connection.execute(
+        "UPDATE devices SET token_sha256 = next_token_sha256, next_token_sha256 = NULL WHERE id = ?", (device_id,)
+    )
+
+
 def activate(connection: sqlite3.Connection, device_id: str) -> None:
     """Let in a device that waits."""
     connection.execute("UPDATE devices SET state = ? WHERE id = ?", (ACTIVE, device_id))

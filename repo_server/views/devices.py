@@ -6,13 +6,13 @@ import uuid
 
 from flask import Blueprint, Response
 
-from repo_server import answers, body, changes, enrollment, wire, wire_identity
-from repo_server.auth import bearer, recognised, who
+from repo_server import answers, answers_identity, body, changes, enrollment, rotation, wire, wire_identity
+from repo_server.auth import bearer, device_by_bearer, recognised, who
 from repo_server.context import context
 from repo_server.errors import NotFoundError
 from repo_server.operations import NOTHING, Asks, operation
 from repo_server.roles import Right
-from repo_server.store import devices
+from repo_server.store import devices, identity
 
 blueprint = Blueprint("devices", __name__)
 
@@ -103,3 +103,28 @@ def dismiss(device_id: uuid.UUID) -> Response:
     here = context()
     enrollment.dismiss(here.db, str(device_id), who(), here.clock())
     return Response(status=204)
+
+
+@blueprint.post("/devices/<uuid:device_id>/rotate-token")
+@operation("Have the device make itself a new token", {200: answers.Device}, right=Right.OPERATE, refusals=(409,))
+def ask_rotation(device_id: uuid.UUID) -> Response:
+    """The device is told so with its next heartbeat."""
+    here, now = context(), context().clock()
+    row = rotation.ask(here.db, str(device_id), who(), now)
+    return answers.respond(devices.answer(row, now, here.settings.online_for))
+
+
+@blueprint.post("/devices/<uuid:device_id>/token")
+@operation(
+    "Tell the device's next token; the old one is good until the new one is first used",
+    {200: answers_identity.TokenTaken},
+    asks=Asks.DEVICE,
+    body=wire_identity.TokenRotation,
+)
+def rotate(device_id: uuid.UUID) -> Response:
+    """A device exchanges its token."""
+    device_by_bearer(device_id)
+    here, given = context(), body.read(wire_identity.TokenRotation)
+    rotation.take(here.db, str(device_id), given.token_sha256, here.clock())
+    taken = answers_identity.TokenTaken(id=str(device_id), fingerprint=identity.fingerprint(given.token_sha256))
+    return answers.respond(taken)

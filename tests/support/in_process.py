@@ -25,6 +25,10 @@ class Line:
     after: Callable[[str], None] = lambda path: None
     """Called with each address after the server has answered, before the agent hears it."""
 
+    def lose_answer_to(self, end: str) -> None:
+        """Lose the next answer from an address that ends so."""
+        self.loses_answer_to = end
+
 
 class InProcessServer(HttpServer):
     """``pi_hook.client.Server`` on ``service``, which goes by the device's clock."""

@@ -440,6 +440,10 @@ class FakeServer:
                 self.offered = None if self.offered.update_id == status.update_id else self.offered
         return batch[-1].sequence
 
+    def rotate(self, identity: Identity, token_sha256: str) -> None:
+        self._reach()
+        raise RefusedError("nothing at this address", kind="not_found", status=404)  # an older server
+
     def words(self, version: str | None = None) -> list[str]:
         """The statuses told, of one version or of all."""
         return [s.status for s in self.statuses if version is None or s.version == version]

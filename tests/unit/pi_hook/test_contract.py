@@ -83,6 +83,7 @@ def test_every_answer_is_read_also_with_fields_of_a_newer_server(case: str) -> N
     assert answer.hold == agreed["hold"]
     assert answer.timezone == agreed["timezone"]
     assert answer.state == agreed["state"]
+    assert answer.rotate_token == agreed["rotate_token"]
     assert (answer.offer is None) == (agreed["offer"] is None)
     assert (answer.withheld is None) == (agreed["withheld"] is None)
     if answer.offer is not None:
@@ -92,9 +93,11 @@ def test_every_answer_is_read_also_with_fields_of_a_newer_server(case: str) -> N
 
 
 def test_an_older_server_s_answer_sets_no_zone_and_says_nothing_of_approval() -> None:
-    agreed = {k: v for k, v in body("heartbeat_answers", "offer").items() if k not in {"timezone", "state"}}
+    agreed = {
+        k: v for k, v in body("heartbeat_answers", "offer").items() if k not in {"timezone", "state", "rotate_token"}
+    }
     answer = HeartbeatAnswer.parse(agreed)
-    assert (answer.timezone, answer.state) == (None, None)
+    assert (answer.timezone, answer.state, answer.rotate_token) == (None, None, False)
 
 
 def nested(field: str, value: Any) -> dict[str, Any]:

@@ -111,10 +111,10 @@ def test_devices_are_let_in_held_and_retired(state: Path) -> None:
     assert good("devices", "list", "--state", state) == []
     assert [item["id"] for item in good("devices", "list", "--state", state, "--waiting")] == [one]
     assert [item["id"] for item in good("devices", "list", "--state", state, "--only", "pending")] == [one]
-    for command in (["approve"], ["hold", "--why", "guests"]):
+    for command in (["approve"], ["hold", "--why", "guests"], ["rotate-token"]):
         assert run("devices", *command, "--state", state, one).exit_code == 0
     shown = good("devices", "show", "--state", state, one)
-    assert (shown["state"], shown["hold"]) == ("active", "guests")
+    assert (shown["state"], shown["hold"], shown["rotation"]) == ("active", "guests", "requested")
     assert [item["id"] for item in good("devices", "--state", state)] == [one]
     for command in (["hold", "--end"], ["decommission"]):
         assert run("devices", *command, "--state", state, one).exit_code == 0
@@ -124,6 +124,7 @@ def test_devices_are_let_in_held_and_retired(state: Path) -> None:
     assert actions == [
         (WHO, "device.decommission"),
         (WHO, "device.change"),
+        (WHO, "device.ask_rotation"),
         (WHO, "device.change"),
         (WHO, "device.approve"),
         ("enrollment_token:t", "device.register"),
@@ -149,7 +150,7 @@ def test_wrong_words_about_devices_are_usage_errors(state: Path, arguments: list
     assert run("devices", *arguments, "--state", state).exit_code == 2
 
 
-@pytest.mark.parametrize("command", [["show"], ["approve"], ["decommission"], ["hold", "--end"]])
+@pytest.mark.parametrize("command", [["show"], ["approve"], ["rotate-token"], ["decommission"], ["hold", "--end"]])
 def test_a_device_that_is_not_there_is_said_in_a_sentence(state: Path, command: list[str]) -> None:
     result = run("devices", *command, "--state", state, "nobody")
     assert (result.exit_code, result.output) == (1, "Error: there is no such device\n")

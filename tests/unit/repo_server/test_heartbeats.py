@@ -33,6 +33,7 @@ def test_a_heartbeat_without_anything_new(service: Service) -> None:
         "withheld": None,
         "timezone": None,
         "state": "active",
+        "rotate_token": False,
     }
 
 
