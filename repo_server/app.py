@@ -8,7 +8,19 @@ from datetime import datetime
 
 from flask import Flask
 
-from repo_server import body, config, development_clock, errors, logs, metrics, proxies, steering, times, views
+from repo_server import (
+    attempts,
+    body,
+    config,
+    development_clock,
+    errors,
+    logs,
+    metrics,
+    proxies,
+    steering,
+    times,
+    views,
+)
 from repo_server.context import KEY, Context
 from repo_server.db import Database
 from repo_server.ticker import Ticker
@@ -28,6 +40,7 @@ def create_app(settings: config.Settings, clock: Callable[[], datetime] = times.
     logs.install(app)
     metrics.install(app, here)
     errors.install(app)
+    attempts.install(app, settings.failed_attempts_per_minute, clock)
     views.register(app)
     app.wsgi_app = proxies.TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     return app

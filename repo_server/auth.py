@@ -58,11 +58,23 @@ def check_api_key(right: Right) -> None:
         )
     key = credentials.find_api_key(context().db.connection(), secret, context().clock())
     if key is None:
-        raise UnauthorizedError("this API key is not known, was revoked or has expired", "ApiKey")
+        message = "this API key is not known, was revoked or has expired"
+        raise UnauthorizedError(message, "ApiKey", f"key {_short(secret)}")
     recognised(f"key:{key.name}")
     if not allows(key.role, right):
         able = ", ".join(roles_with(right))
         raise ForbiddenError(f"a key of the role {key.role} may not do this; use one of: {able}")
+
+
+def enrollment_token() -> str:
+    """The bearer token, if it is an enrollment token that exists. Raises ``UnauthorizedError``."""
+    secret = bearer()
+    token = credentials.find_enrollment_token(context().db.connection(), secret)
+    if token is None:
+        message = "this enrollment token is not known, or was revoked"
+        raise UnauthorizedError(message, "Bearer", f"token {_short(secret)}")
+    recognised(f"enrollment_token:{token.name}")
+    return secret
 
 
 def bearer() -> str:
@@ -93,13 +105,19 @@ def check_repository() -> None:
     _device(given.username, given.password, "Basic")
 
 
+def _short(secret: str) -> str:
+    """Tells what was presented from other things presented, and cannot be presented itself."""
+    return ids.sha256_hex(secret)[:16]
+
+
 def _device(device_id: str, token: str, scheme: str, *, pending: bool = False) -> sqlite3.Row:
     row = devices.find(context().db.connection(), device_id)
     # An unknown device costs the same comparison as a wrong token.
     given = ids.sha256_hex(token)
     own = (row["token_sha256"], row["next_token_sha256"]) if row is not None else (_NOBODY,)
     if not credentials.is_one_of(given, *own) or row is None:
-        raise UnauthorizedError("the device is not registered here, or the token is not its own", scheme)
+        message = "the device is not registered here, or the token is not its own"
+        raise UnauthorizedError(message, scheme, f"device {device_id}")
     recognised(f"device:{device_id}")
     if row["state"] == devices.DECOMMISSIONED:
         raise GoneError(devices.GONE)

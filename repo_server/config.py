@@ -54,6 +54,8 @@ class Settings(BaseModel):
         proxies.networks(value)
         return value
 
+    failed_attempts_per_minute: int = Field(default=30, ge=0, le=10_000)
+    """Wrong credentials that an address may send, or that may be sent for one device, before 429; 0: any number."""
     approve_devices: bool = False
     """Every new device waits for an operator's approval, whatever its enrollment token says."""
     rollout_waves: str = "100%"

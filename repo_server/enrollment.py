@@ -12,14 +12,6 @@ from repo_server.store import audit, credentials, devices, identity, progress
 from repo_server.store.credentials import EnrollmentToken
 
 
-def presented(db: Database, secret: str) -> EnrollmentToken:
-    """The enrollment token that was presented. Raises ``UnauthorizedError`` where there is no such one."""
-    token = credentials.find_enrollment_token(db.connection(), secret)
-    if token is None:
-        raise UnauthorizedError("this enrollment token is not known, or was revoked", "Bearer")
-    return token
-
-
 def register(
     db: Database, secret: str, given: wire.Registration, now: datetime, *, approval: bool = False
 ) -> tuple[sqlite3.Row, bool]:
@@ -33,7 +25,9 @@ def register(
     """
 
     def work(connection: sqlite3.Connection) -> tuple[sqlite3.Row, bool] | None:
-        token = presented(db, secret)  # again: its uses count only inside the transaction
+        token = credentials.find_enrollment_token(connection, secret)  # its uses count only inside the transaction
+        if token is None:
+            raise UnauthorizedError("this enrollment token is not known, or was revoked", "Bearer")
         existing = devices.find(connection, given.id)
         if existing is None:
             _use(connection, token, now)

@@ -60,12 +60,16 @@ class BadRequestError(ApiError):
 
 
 class UnauthorizedError(ApiError):
-    """No credentials, or wrong ones. ``scheme`` goes into WWW-Authenticate (RFC 9110, 11.6.1)."""
+    """No credentials, or wrong ones. ``scheme`` goes into WWW-Authenticate (RFC 9110, 11.6.1).
+
+    ``attempt`` names who the caller has tried to be, where he has: see ``attempts``.
+    """
 
     status = 401
 
-    def __init__(self, message: str, scheme: str) -> None:
+    def __init__(self, message: str, scheme: str, attempt: str | None = None) -> None:
         super().__init__(message, {"WWW-Authenticate": f'{scheme} realm="pi-ota"'})
+        self.attempt = attempt
 
 
 class ForbiddenError(ApiError):

@@ -7,7 +7,7 @@ import uuid
 from flask import Blueprint, Response
 
 from repo_server import answers, answers_identity, body, changes, enrollment, rotation, wire, wire_identity
-from repo_server.auth import bearer, device_by_bearer, recognised, who
+from repo_server.auth import device_by_bearer, enrollment_token, who
 from repo_server.context import context
 from repo_server.errors import NotFoundError
 from repo_server.operations import NOTHING, Asks, operation
@@ -27,10 +27,8 @@ blueprint = Blueprint("devices", __name__)
 )
 def register() -> Response:
     """A device announces itself, with an enrollment token."""
-    secret = bearer()
+    secret = enrollment_token()  # before the body is looked at: strangers get nothing parsed
     here, now = context(), context().clock()
-    # Before the body is looked at: strangers get nothing parsed.
-    recognised(f"enrollment_token:{enrollment.presented(here.db, secret).name}")
     given, approval = body.read(wire.Registration), here.settings.approve_devices
     row, new = enrollment.register(here.db, secret, given, now, approval=approval)
     answer = answers.Registered(id=row["id"], channel=row["channel"], state=row["state"], server_time=now)
