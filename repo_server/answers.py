@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 from repo_server import times
 from repo_server.grant import Reason, UpdateState, Urgency
 from repo_server.lifecycle import Status, Stuck, Verdict
+from repo_server.presence import Presence
 
 Time = Annotated[
     datetime,
@@ -135,6 +136,8 @@ class Device(Answer):
     debian: str
     architecture: str
     online: bool
+    presence: Presence | None
+    """Null once decommissioned. Late and lost are both offline."""
     last_seen_at: Time | None
     registered_at: Time
     idle_seconds: int | None
@@ -189,11 +192,13 @@ class Page(Answer, Generic[Item]):
 
 
 class DeviceCounts(Answer):
-    """Devices that are not decommissioned; online and offline add up to the total."""
+    """Devices that are not decommissioned: online and offline add up to the total, late and lost to offline."""
 
     total: int
     online: int
     offline: int
+    late: int
+    lost: int
 
 
 class UpdateCounts(Answer):

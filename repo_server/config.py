@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from repo_server import proxies, waves
 from repo_server.errors import ConfigError
 from repo_server.lifecycle import Patience
+from repo_server.presence import Tolerance
 
 ENVIRONMENT = "REPO_SERVER_"
 """``REPO_SERVER_PORT=8001`` sets ``port``; ``REPO_SERVER_CONFIG`` names the TOML file."""
@@ -33,8 +34,16 @@ class Settings(BaseModel):
     """A download holds a thread while it lasts."""
     heartbeat_seconds: int = Field(default=300, ge=1, le=86_400)
     """What devices are told; they add jitter."""
+    heartbeat_seconds_at_most: int = Field(default=3600, ge=1, le=86_400)
+    """What devices are told where there are more than the server should hear each ``heartbeat_seconds``."""
+    heartbeats_per_second: int = Field(default=400, ge=1, le=100_000)
+    """How many the server should hear; the interval grows with the number of devices so that it does not hear more."""
     missed_heartbeats: int = Field(default=3, ge=1, le=1_000)
-    """A device is online until this many heartbeats are missing."""
+    """A device is online until this many heartbeats are missing, then late."""
+    lost_heartbeats: int = Field(default=288, ge=1, le=100_000)
+    """A device is lost when this many heartbeats are missing: a day, at 300 s."""
+    heartbeats_kept_hours: int = Field(default=72, ge=1, le=87_600)
+    """How long heartbeats are kept; what was last heard of each device is kept for ever."""
     busy_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
     """How long a write waits for another process that holds the database."""
     accel_prefix: str | None = Field(default=None, pattern=r"^/([A-Za-z0-9_.-]+/)+$")
@@ -101,8 +110,13 @@ class Settings(BaseModel):
 
     @property
     def online_for(self) -> timedelta:
-        """How long after its last heartbeat a device is online."""
+        """How long after its last heartbeat a device is online, unless it was told to come less often."""
         return timedelta(seconds=self.heartbeat_seconds * self.missed_heartbeats)
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """When a silent device is late, and lost."""
+        return Tolerance(self.missed_heartbeats, max(self.missed_heartbeats, self.lost_heartbeats))
 
     def environment(self) -> dict[str, str]:
         """The same settings as environment variables, for the process that gunicorn runs."""

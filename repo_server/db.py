@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import sqlite_utils
 
@@ -25,6 +25,8 @@ _READER_CACHE_KIB = 512
 """Small: there is one a thread, and each commit makes it worthless."""
 _WRITER_CACHE_KIB = 8 * 1024
 _STATEMENTS = 256
+_REMEMBERED = 1_000
+"""Bounds what devices that name many assistants can make the server keep."""
 
 
 class Database:
@@ -45,6 +47,8 @@ class Database:
             raise
         self._commits = GroupCommit(self._writer)
         self._tables = _Tables(self)
+        self._remembered: dict[Hashable, object] = {}
+        self._remembered_at = 0
 
     def connection(self) -> sqlite3.Connection:
         """The thread's connection for reading, in autocommit; rows by name.
@@ -69,19 +73,24 @@ class Database:
         """Run ``work`` in a write transaction; committed when this returns, rolled back when it raises.
 
         Others' works may be in the same transaction, before and after it, in the order in which they came; none sees
-        another's half. ``work`` may run in another thread and must be quick and free of other effects. Raises
+        another's half. ``work`` may run in another thread, and more than once; it must be quick and free of other
+        effects. Raises
         ``sqlite3.OperationalError`` where the file cannot be written: another process holds it for longer than the busy
         timeout, the disk is full.
         """
         return self._commits.run(work, durability)
 
-    @property
-    def epoch(self) -> int:
-        """Changes with every write that is no mere heartbeat, in this process and others.
+    def remember(self, key: Hashable, load: Callable[[], _T]) -> _T:
+        """What ``load`` reads, kept until anything but a heartbeat is written, here or by another process.
 
-        What was read inside a work holds for later works of the same epoch.
+        Only inside a work, where nothing changes meanwhile. What it gives must not be changed.
         """
-        return self._commits.epoch
+        if self._remembered_at != self._commits.epoch or len(self._remembered) >= _REMEMBERED:
+            self._remembered.clear()
+            self._remembered_at = self._commits.epoch
+        if key not in self._remembered:
+            self._remembered[key] = load()
+        return cast("_T", self._remembered[key])
 
     def close(self) -> None:
         """Close the connections of all threads; nothing may use this object afterwards."""

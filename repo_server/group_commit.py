@@ -4,8 +4,9 @@ Who comes while nobody writes, leads: it takes all that waits, runs it in one tr
 each go on; the first of those who came meanwhile leads next. So a lone request waits for nobody and changes no thread,
 and the more come at once, the more share one commit. First come, first served.
 
-Each work runs in a savepoint of its own: one that fails is rolled back alone. What fails the transaction itself (a busy
-file, a full disk, a commit that did not go through) fails all that were in it and nobody else.
+A work that fails is rolled back alone; where it had written something, the whole transaction is rolled back and all of
+it run again, each work in a savepoint of its own. What fails the transaction itself (a busy file, a full disk, a commit
+that did not go through) fails all that were in it and nobody else.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class _Job:
         self.error: BaseException | None = None
         self.leads = False
         self.turn = threading.Lock()
+
+
+class _UndoOneError(Exception):
+    """A work has failed after it had written: the transaction begins anew, with a savepoint for each."""
 
 
 class GroupCommit:
@@ -107,46 +112,66 @@ class GroupCommit:
                 job.turn.release()
 
     def _transaction(self, batch: list[_Job]) -> None:
-        connection = self._connection
         durability = Durability.CRASH
         if any(job.durability is Durability.POWER_CUT for job in batch):
             durability = Durability.POWER_CUT
         self._leader = threading.get_ident()
         try:
             if durability is not self._durability:
-                connection.execute(f"PRAGMA synchronous={durability}")
+                self._connection.execute(f"PRAGMA synchronous={durability}")
                 self._durability = durability
-            connection.execute("BEGIN IMMEDIATE")
-            self._notice_others()
-            for job in batch:
-                self._run_one(job, alone=len(batch) == 1)
-            connection.execute("COMMIT")
+            try:
+                self._attempt(batch, savepoints=False)
+            except _UndoOneError:
+                self._roll_back()
+                self._attempt(batch, savepoints=True)
         except BaseException as error:
             _fail_all(batch, error)
             self._roll_back()
             if not isinstance(error, Exception):
                 raise
 
-    def _run_one(self, job: _Job, *, alone: bool) -> None:
-        """Run one work. Its failure is its own, unless the whole transaction is lost with it."""
+    def _attempt(self, batch: list[_Job], *, savepoints: bool) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._notice_others()
+        for job in batch:
+            job.error = None
+            if job.durability is Durability.POWER_CUT:
+                self.epoch += 1
+            if savepoints:
+                self._run_in_savepoint(job)
+            else:
+                self._run_bare(job, alone=len(batch) == 1)
+            if not self._connection.in_transaction:
+                raise RuntimeError("a work has ended the transaction, which is not its own")
+            if job.durability is Durability.POWER_CUT:
+                self.epoch += 1  # what was remembered while it ran may have been from before
+        self._connection.execute("COMMIT")
+
+    def _run_bare(self, job: _Job, *, alone: bool) -> None:
+        """Without a savepoint, which costs as much as a small work: most who fail do so before they have written."""
+        before = self._connection.total_changes
+        try:
+            job.result = job.work(self._connection)
+        except Exception as error:
+            if alone or not self._connection.in_transaction:
+                raise
+            if self._connection.total_changes != before:
+                raise _UndoOneError from error
+            job.error = error
+
+    def _run_in_savepoint(self, job: _Job) -> None:
         connection = self._connection
-        if job.durability is Durability.POWER_CUT:
-            self.epoch += 1
-        if not alone:
-            connection.execute("SAVEPOINT one")
+        connection.execute("SAVEPOINT one")
         try:
             job.result = job.work(connection)
         except Exception as error:
-            if not connection.in_transaction or alone:
+            if not connection.in_transaction:
                 raise
             connection.execute("ROLLBACK TO one")
             job.error = error
-        if not connection.in_transaction:
-            raise RuntimeError("a work has ended the transaction, which is not its own")
-        if not alone:
+        if connection.in_transaction:
             connection.execute("RELEASE one")
-        if job.durability is Durability.POWER_CUT:
-            self.epoch += 1  # what was read while it ran may have been from before
 
     def _notice_others(self) -> None:
         """Another process, the CLI, may have written."""

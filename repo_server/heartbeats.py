@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import sqlite3
 from datetime import datetime
 
@@ -10,53 +11,66 @@ from repo_server.config import Settings
 from repo_server.db import Database, Durability
 from repo_server.errors import GoneError
 from repo_server.grant import Decision, DeviceFacts, Grant, Nothing, Withhold, grant
-from repo_server.store import devices, progress, updates
+from repo_server.store import devices, heartbeats, progress, updates
+
+
+class NotRecognisedError(Exception):
+    """The device is not an active one, or the token not its only one: ``auth`` has to look closer."""
 
 
 def beat(
-    db: Database, settings: Settings, device: sqlite3.Row, heartbeat: wire.Heartbeat, now: datetime
+    db: Database,
+    settings: Settings,
+    device_id: str,
+    heartbeat: wire.Heartbeat,
+    now: datetime,
+    *,
+    token_sha256: str | None,
 ) -> answers.HeartbeatAnswer:
-    """Record one heartbeat of ``device`` and answer it.
+    """Record one heartbeat and answer it.
 
-    Survives a crash, not a power cut: a grant that is lost with it is given anew by the next heartbeat.
+    ``token_sha256``: of the token that the device has sent, checked here, where its row is read anyway; None where
+    ``auth`` has recognised the device. Survives a crash, not a power cut: a grant that is lost with it is given anew by
+    the next heartbeat. Raises ``NotRecognisedError`` and ``GoneError``, and then nothing was written.
     """
+    interval = settings.heartbeat_seconds
+    deadlines = settings.tolerance.after_heartbeat(now, interval)
 
     def work(connection: sqlite3.Connection) -> answers.HeartbeatAnswer:
-        devices.record_heartbeat(connection, device["id"], heartbeat, now)
-        # Read again inside the transaction: an operator may have moved or held the device since.
-        row = connection.execute(
-            "SELECT state, channel, group_name, hold, timezone_override, rotation_requested_at FROM devices"
-            " WHERE id = ?",
-            (device["id"],),
-        ).fetchone()
-        if row["state"] == devices.DECOMMISSIONED:  # since its token was looked at
+        row = heartbeats.find_device(connection, device_id)
+        if row is None or (token_sha256 is not None and not _recognised(row, token_sha256)):
+            raise NotRecognisedError
+        if row["state"] == devices.DECOMMISSIONED:  # since it was recognised
             raise GoneError(devices.GONE)
-        known = progress.known(connection, device["id"])
+        heartbeats.record(connection, row, heartbeat, interval_seconds=interval, deadlines=deadlines, now=now)
+        known = progress.known(connection, row["id"])
         facts = DeviceFacts(
-            debian=device["debian"],
-            architecture=device["architecture"],
+            debian=row["debian"],
+            architecture=row["architecture"],
             installed=heartbeat.assistant.installed,
             active=heartbeat.assistant.active,
             hold=row["hold"],
             updates=known,
-            id=device["id"],
+            id=row["id"],
             group=row["group_name"],
         )
+        name, channel = heartbeat.assistant.name, row["channel"]
         decision: Decision = Nothing()
         if row["state"] == devices.ACTIVE:
-            decision = grant(facts, updates.facts_for(connection, heartbeat.assistant.name, row["channel"]), now)
+            offered = db.remember(("updates", name, channel), lambda: updates.facts_for(connection, name, channel))
+            decision = grant(facts, offered, now)
         offer = withheld = None
         if isinstance(decision, Grant):
-            progress.record_grant(connection, device["id"], decision, known, now)
+            progress.record_grant(connection, row["id"], decision, known, now)
             offer = _offer(decision)
         elif isinstance(decision, Withhold):
-            progress.record_withhold(connection, device["id"], decision, known, now)
+            progress.record_withhold(connection, row["id"], decision, known, now)
             update = decision.update
             withheld = answers.Withheld(update_id=update.id, version=update.version, reason=decision.reason)
         return answers.HeartbeatAnswer(
             server_time=now,
-            next_heartbeat_seconds=settings.heartbeat_seconds,
-            channel=row["channel"],
+            next_heartbeat_seconds=interval,
+            channel=channel,
             hold=row["hold"],
             offer=offer,
             withheld=withheld,
@@ -66,6 +80,10 @@ def beat(
         )
 
     return db.write(work, Durability.CRASH)
+
+
+def _recognised(row: sqlite3.Row, token_sha256: str) -> bool:
+    return row["state"] == devices.ACTIVE and hmac.compare_digest(token_sha256, row["token_sha256"])
 
 
 def _offer(decision: Grant) -> answers.Offer:

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from repo_server import answers, freshness
 from repo_server.context import Context
+from repo_server.presence import Presence
 from repo_server.store import fleet
 
 KEY = "repo_server.metrics"
@@ -100,8 +101,8 @@ class _Fleet(Collector):
 
     def _fleet(self, now: datetime) -> Iterable[Metric]:
         here = self._context
-        summary = fleet.summary(here.db.connection(), now, here.settings.online_for)
-        states = {name: count for name, count in summary.devices.model_dump().items() if name != "total"}
+        summary = fleet.summary(here.db.connection(), now)
+        states = summary.devices.model_dump(include={str(each) for each in Presence})
         yield _gauge("repo_server_devices", "Devices that are not decommissioned.", "presence", states)
         versions = _most_frequent(summary.versions, _MOST_VERSIONS)
         yield _gauge("repo_server_devices_by_version", "Devices by the release that is active.", "version", versions)

@@ -24,6 +24,7 @@ from pydantic import (
 
 from repo_server import times
 from repo_server.grant import Urgency
+from repo_server.presence import Presence
 from repo_server.waves import FailureLimit, Wave, problem
 
 NAME = r"^[a-z0-9][a-z0-9.+-]+$"
@@ -272,6 +273,7 @@ class DeviceQuery(PageQuery):
     channel: Channel | None = None
     version: Version | None = None
     online: bool | None = None
+    presence: Presence | None = None
     status: ANY_STATUS | None = None
     reenrollment: bool | None = None
     """Whether another token waits for approval."""

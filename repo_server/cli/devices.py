@@ -12,7 +12,7 @@ from repo_server.cli import options, session
 from repo_server.cli.output import every, show, show_list
 from repo_server.store import devices as store
 
-_COLUMNS = ("id", "hostname", "state", "channel", "installed", "active", "online", "last_seen_at")
+_COLUMNS = ("id", "hostname", "state", "channel", "installed", "active", "presence", "last_seen_at")
 _id = click.argument("device_id", metavar="ID")
 
 
@@ -62,7 +62,7 @@ def show_device(state_dir: Path | None, file: Path | None, as_json: bool, device
     """Show one device."""
     with session.state(state_dir, file) as state:
         row = enrollment.device(state.db.connection(), device_id)
-        shown = store.answer(row, times.utc_now(), state.settings.online_for).model_dump(mode="json")
+        shown = store.answer(row, times.utc_now()).model_dump(mode="json")
     show(shown, as_json)
 
 
@@ -113,10 +113,10 @@ def hold(state_dir: Path | None, file: Path | None, why: str | None, end: bool, 
 
 def _list(state_dir: Path | None, file: Path | None, queries: list[wire.DeviceQuery], as_json: bool) -> None:
     with session.state(state_dir, file) as state:
-        now, online_for = times.utc_now(), state.settings.online_for
+        now = times.utc_now()
         found = [
             item
             for query in queries
-            for item in every(query, lambda page: store.list_page(state.db.connection(), page, now, online_for))
+            for item in every(query, lambda page: store.list_page(state.db.connection(), page, now))
         ]
     show_list(found, _COLUMNS, as_json)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from repo_server import answers, times, wire
+from repo_server.presence import Deadlines, Presence
 from repo_server.store.paging import Rows, page
 
 DEFAULT_CHANNEL = "stable"
@@ -21,6 +22,14 @@ GONE = "this device was decommissioned; an operator has to enroll it anew"
 FINGERPRINT = 16
 """Characters of a token's hash that people see: enough to tell two apart, useless to become either."""
 
+_SELECT = "SELECT devices.*, presence.* FROM devices LEFT JOIN presence ON device_id = id"
+# Few are silent: they are found in the narrow table, which is in the order of the ids too.
+_SELECT_SILENT = "SELECT devices.*, presence.* FROM presence CROSS JOIN devices ON device_id = id"
+_PRESENT = {
+    Presence.ONLINE: ("late_at > ?",),
+    Presence.LATE: ("late_at <= ?", "lost_at > ?"),
+    Presence.LOST: ("lost_at <= ?",),
+}
 _COLUMNS = {
     "name": "name",
     "group": "group_name",
@@ -29,35 +38,11 @@ _COLUMNS = {
     "hold": "hold",
 }
 
-# The hot path: one statement each, prepared once per connection by sqlite3's own cache.
-_SEEN = """UPDATE devices SET last_seen_at = ?, boot_id = ?, clock_synchronised = ?, uptime_seconds = ?,
- agent_version = ?, timezone = ?, assistant = ?, installed = ?, active = ?, idle_seconds = ?, gate_decision = ?,
- gate_reason = ?, gate_retry_at = ?, update_id = ?, update_status = ?, reboot_required = ? WHERE id = ?"""
-_HEARTBEAT = """INSERT INTO heartbeats (device_id, received_at, sent_at, boot_id, clock_synchronised, uptime_seconds,
- agent_version, installed, active, idle_seconds, gate_decision, gate_reason, gate_retry_at, update_id, update_status,
- reboot_required) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-
 
 def find(connection: sqlite3.Connection, device_id: str) -> sqlite3.Row | None:
     """The device's row, whatever its state."""
-    row: sqlite3.Row | None = connection.execute("SELECT * FROM devices WHERE id = ?", (device_id,)).fetchone()
+    row: sqlite3.Row | None = connection.execute(f"{_SELECT} WHERE id = ?", (device_id,)).fetchone()
     return row
-
-
-def record_heartbeat(connection: sqlite3.Connection, device_id: str, beat: wire.Heartbeat, now: datetime) -> None:
-    """Keep a heartbeat: as what is known now, and in the history."""
-    at = times.render(now)
-    gate, update, assistant = beat.gate, beat.update, beat.assistant
-    about_gate = (
-        gate.decision if gate else None,
-        gate.reason if gate else None,
-        times.render(gate.retry_at) if gate and gate.retry_at else None,
-    )
-    about_update = (update.id, update.status) if update else (None, None)
-    machine = (beat.boot_id, beat.clock_synchronised, beat.uptime_seconds, beat.agent_version)
-    tail = (assistant.installed, assistant.active, beat.idle_seconds, *about_gate, *about_update, beat.reboot_required)
-    connection.execute(_SEEN, (at, *machine, beat.timezone, assistant.name, *tail, device_id))
-    connection.execute(_HEARTBEAT, (device_id, at, times.render(beat.sent_at), *machine, *tail))
 
 
 def change(connection: sqlite3.Connection, device_id: str, values: Mapping[str, object]) -> None:
@@ -73,11 +58,9 @@ def settings(row: sqlite3.Row, names: Iterable[str]) -> dict[str, object]:
     return {name: row[_COLUMNS[name]] for name in names}
 
 
-def list_page(
-    connection: sqlite3.Connection, query: wire.DeviceQuery, now: datetime, online_for: timedelta
-) -> Rows[answers.Device]:
+def list_page(connection: sqlite3.Connection, query: wire.DeviceQuery, now: datetime) -> Rows[answers.Device]:
     """One page of devices, oldest registration first (device ids are UUIDv7)."""
-    since = times.render(now - online_for)
+    at = times.render(now)
     conditions: list[tuple[str, object] | None] = [
         ("state = ?", query.state),
         ("group_name = ?", query.group) if query.group is not None else None,
@@ -88,22 +71,26 @@ def list_page(
         if query.reenrollment is not None
         else None,
     ]
-    if query.online is not None:
-        conditions.append((f"(last_seen_at IS NOT NULL AND last_seen_at >= ?) = {int(query.online)}", since))
+    silent = query.online is False or query.presence in {Presence.LATE, Presence.LOST}
+    if query.state == DECOMMISSIONED and query.presence is None:
+        silent = False  # none of these is online, and none has deadlines
+    if query.online is not None and (query.online or silent):
+        conditions.append(("late_at > ?" if query.online else "late_at <= ?", at))
+    if query.presence is not None:
+        conditions += [(condition, at) for condition in _PRESENT[query.presence]]
     return page(
         connection,
-        "SELECT * FROM devices",
+        _SELECT_SILENT if silent else _SELECT,
         conditions,
-        key="id",
+        key="device_id" if silent else "id",
         limit=query.limit,
         cursor=query.cursor,
-        make=lambda row: answer(row, now, online_for),
+        make=lambda row: answer(row, now),
     )
 
 
-def answer(row: sqlite3.Row, now: datetime, online_for: timedelta) -> answers.Device:
+def answer(row: sqlite3.Row, now: datetime) -> answers.Device:
     """A row as the API shows it."""
-    last_seen_at = _time(row["last_seen_at"])
     gate = None
     if row["gate_decision"] is not None:
         gate = answers.Gate(
@@ -117,14 +104,21 @@ def answer(row: sqlite3.Row, now: datetime, online_for: timedelta) -> answers.De
         reenrollment = answers.Reenrollment(
             requested_at=row["pending_since"], fingerprint=row["pending_token_sha256"][:FINGERPRINT]
         )
+    presence = None
+    if row["late_at"] is not None:
+        # In whole seconds, as the lists and counts compare.
+        presence = Deadlines(times.parse(row["late_at"]), times.parse(row["lost_at"])).presence(
+            now.replace(microsecond=0)
+        )
     same = ("id", "name", "hostname", "state", "channel", "timezone", "assistant", "installed", "active",
             "agent_version", "debian", "architecture", "registered_at", "idle_seconds", "hold")  # fmt: skip
     return answers.Device(
         **{name: row[name] for name in same},
         group=row["group_name"],
         timezone_set=row["timezone_override"],
-        last_seen_at=last_seen_at,
-        online=last_seen_at is not None and last_seen_at >= now - online_for and row["state"] != DECOMMISSIONED,
+        last_seen_at=_time(row["last_seen_at"]),
+        online=presence is Presence.ONLINE,
+        presence=presence,
         gate=gate,
         update=update,
         reboot_required=bool(row["reboot_required"]),

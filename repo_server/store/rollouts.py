@@ -17,8 +17,8 @@ from repo_server.waves import Opening, Outcomes, Reach, Rollout
 
 _FAILURES = ", ".join(f"'{status}'" for status in sorted(FAILURES))
 _STARTED = ", ".join(f"'{status}'" for status in sorted(STARTED))
-_MARKED = f"""SELECT du.device_id, du.status, du.stuck, du.updated_at, d.last_seen_at
- FROM device_updates AS du JOIN devices AS d ON d.id = du.device_id
+_MARKED = f"""SELECT du.device_id, du.status, du.stuck, du.updated_at, d.last_seen_at, p.late_at
+ FROM device_updates AS du JOIN devices AS d ON d.id = du.device_id LEFT JOIN presence AS p ON p.device_id = d.id
  WHERE d.state = 'active' AND du.update_id = ? AND du.status IN ({_STARTED})"""  # noqa: S608 - our own words
 
 
@@ -124,6 +124,8 @@ def marks(
     found: dict[str, Stuck | None] = {}
     for row in connection.execute(_MARKED, (update_id,)):
         seen = times.parse(row["last_seen_at"]) if row["last_seen_at"] is not None else serving_since
+        if row["late_at"] is not None and row["late_at"] > times.render(now):
+            seen = now  # it was told not to come more often
         is_stuck = stuck(
             Status(row["status"]),
             progress_at=max(times.parse(row["updated_at"]), serving_since),

@@ -40,7 +40,7 @@ def register() -> Response:
 def listed() -> Response:
     """One page of devices."""
     here, query = context(), body.read_query(wire.DeviceQuery)
-    rows = devices.list_page(here.db.connection(), query, here.clock(), here.settings.online_for)
+    rows = devices.list_page(here.db.connection(), query, here.clock())
     return answers.respond(answers.Page[answers.Device](items=rows.items, next_cursor=rows.next_cursor))
 
 
@@ -52,7 +52,7 @@ def one(device_id: uuid.UUID) -> Response:
     row = devices.find(here.db.connection(), str(device_id))
     if row is None:
         raise NotFoundError("there is no such device")
-    return answers.respond(devices.answer(row, here.clock(), here.settings.online_for))
+    return answers.respond(devices.answer(row, here.clock()))
 
 
 @blueprint.patch("/devices/<uuid:device_id>")
@@ -67,7 +67,7 @@ def change(device_id: uuid.UUID) -> Response:
     """Name, group, channel, time zone, hold."""
     here, now = context(), context().clock()
     row = changes.change_device(here.db, str(device_id), body.read(wire.DeviceChange), who(), now)
-    return answers.respond(devices.answer(row, now, here.settings.online_for))
+    return answers.respond(devices.answer(row, now))
 
 
 @blueprint.delete("/devices/<uuid:device_id>")
@@ -91,7 +91,7 @@ def approve(device_id: uuid.UUID) -> Response:
     """An operator lets a device in."""
     here, now, query = context(), context().clock(), body.read_query(wire_identity.ApproveQuery)
     row = enrollment.approve(here.db, str(device_id), query.fingerprint, who(), now)
-    return answers.respond(devices.answer(row, now, here.settings.online_for))
+    return answers.respond(devices.answer(row, now))
 
 
 @blueprint.delete("/devices/<uuid:device_id>/reenrollment")
@@ -109,7 +109,7 @@ def ask_rotation(device_id: uuid.UUID) -> Response:
     """The device is told so with its next heartbeat."""
     here, now = context(), context().clock()
     row = rotation.ask(here.db, str(device_id), who(), now)
-    return answers.respond(devices.answer(row, now, here.settings.online_for))
+    return answers.respond(devices.answer(row, now))
 
 
 @blueprint.post("/devices/<uuid:device_id>/token")

@@ -18,4 +18,4 @@ blueprint = Blueprint("fleet", __name__)
 def summary() -> Response:
     """Devices, versions, reasons, updates."""
     here = context()
-    return answers.respond(fleet.summary(here.db.connection(), here.clock(), here.settings.online_for))
+    return answers.respond(fleet.summary(here.db.connection(), here.clock()))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 
 from flask import Blueprint, Response
 
-from repo_server import answers, body, heartbeats, wire
-from repo_server.auth import device_by_bearer
+from repo_server import answers, body, heartbeats, ids, wire
+from repo_server.auth import bearer, device_by_bearer, recognised
 from repo_server.context import context
+from repo_server.errors import ApiError
 from repo_server.operations import Asks, operation
 
 blueprint = Blueprint("heartbeat", __name__)
@@ -23,7 +25,17 @@ blueprint = Blueprint("heartbeat", __name__)
 )
 def heartbeat(device_id: uuid.UUID) -> Response:
     """A device says how it is, and hears what it may install."""
-    device = device_by_bearer(device_id, pending=True)
     here = context()
-    beat = body.read(wire.Heartbeat, body.HEARTBEAT_BYTES)
-    return answers.respond(heartbeats.beat(here.db, here.settings, device, beat, here.clock()))
+    beat = partial(heartbeats.beat, here.db, here.settings, str(device_id))
+    try:
+        said = body.read(wire.Heartbeat, body.HEARTBEAT_BYTES)
+        answer = beat(said, here.clock(), token_sha256=ids.sha256_hex(bearer()))
+    except ApiError:
+        device_by_bearer(device_id, pending=True)  # a stranger hears only that it is one
+        raise
+    except heartbeats.NotRecognisedError:
+        device_by_bearer(device_id, pending=True)
+        answer = beat(said, here.clock(), token_sha256=None)
+    else:
+        recognised(f"device:{device_id}")
+    return answers.respond(answer)

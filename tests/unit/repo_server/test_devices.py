@@ -57,6 +57,7 @@ def test_the_device_list_shows_what_the_contract_names(service: Service) -> None
         "id": DEVICE, "name": None, "hostname": "kitchen", "state": "active", "group": None, "channel": "beta",
         "timezone": "Europe/Berlin", "timezone_set": None, "assistant": "sample-assistant", "installed": "1.1.0",
         "active": "1.0.0", "agent_version": "0.1.0", "debian": "trixie", "architecture": "arm64", "online": True,
+        "presence": "online",
         "last_seen_at": "2026-03-29T01:30:00Z", "registered_at": "2026-03-29T01:30:00Z", "idle_seconds": 120,
         "gate": {**gate, "retry_at": "2026-03-29T02:30:00Z"}, "update": {"id": DEVICE, "status": "deferred"},
         "reboot_required": False, "hold": None, "reenrollment": None,

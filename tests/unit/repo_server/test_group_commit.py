@@ -230,21 +230,21 @@ def test_the_epoch_tells_of_all_but_heartbeats(tmp_path: Path) -> None:
     db = Database(tmp_path / "x.db")
     try:
         db.write(lambda _: None, Durability.CRASH)  # notices that it is the first
-        before = db.epoch
+        before = db._commits.epoch
         db.write(lambda _: None, Durability.CRASH)
-        assert db.epoch == before
+        assert db._commits.epoch == before
         db.write(lambda _: None)
-        assert db.epoch > before
-        before = db.epoch
+        assert db._commits.epoch > before
+        before = db._commits.epoch
         other = sqlite3.connect(tmp_path / "x.db")
         with other:
             other.execute("INSERT INTO audit_log (at, who, action, subject, detail) VALUES ('', '', '', '', '')")
         other.close()
-        assert db.write(lambda _: db.epoch, Durability.CRASH) > before
-        before = db.epoch
+        assert db.write(lambda _: db._commits.epoch, Durability.CRASH) > before
+        before = db._commits.epoch
         with pytest.raises(LookupError):
             db.write(_raise, Durability.CRASH)
-        assert db.epoch > before
+        assert db._commits.epoch > before
     finally:
         db.close()
 

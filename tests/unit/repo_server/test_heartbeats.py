@@ -217,7 +217,7 @@ def test_the_fleets_numbers_add_up(service: Service) -> None:
     service.beat("0.9", device=gone, token=gone)
     service.request("DELETE", f"/api/v1/devices/{gone}", key=service.key("operator"))
     assert service.request("GET", "/api/v1/fleet", key=service.key("viewer")).json == {
-        "devices": {"total": 4, "online": 3, "offline": 1},
+        "devices": {"total": 4, "online": 3, "offline": 1, "late": 1, "lost": 0},
         "versions": {"1.0.0": 1, "1.1.0": 2},
         "reasons": {"BUSY": 1},
         "updates": [
