@@ -81,6 +81,11 @@ e2e-stories: setup agent ## and the others: every reason, every night, every sta
 powercut: setup ## cut the virtual Pi's power N=20 times in the middle of updates, forgetting unflushed writes: SEED=1 REAL=0.25
 	@$(PYTHON) -m tests.powercut --cuts $(N) --seed $(SEED) --real $(REAL) --jobs $(JOBS)
 
+.PHONY: fleet
+fleet: N := 10000
+fleet: setup ## a bad release and the one that mends it, in a simulated fleet of N=10000 devices: SEED=1 (minutes)
+	@$(PYTHON) -m tests.fleet --devices $(N) --seed $(SEED)
+
 .PHONY: gate-campaign
 gate-campaign: setup ## the gate in every zone on every day of twenty years, and in hundreds of disturbed waits (about 15 min)
 	@PI_OTA_CAMPAIGN=1 $(PYTEST) -n $(JOBS) --timeout 3600 tests/property/test_pi_hook_nights.py \

@@ -116,9 +116,16 @@ def repo_server(*arguments: object) -> str:
 
 @contextmanager
 def running_server(
-    folder: Path, *, heartbeat_seconds: int = 300, repository: Path | None = None
+    folder: Path,
+    *,
+    heartbeat_seconds: int = 300,
+    repository: Path | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[RunningServer]:
-    """Initialise a state folder under ``folder`` (unless it is there), serve it, and stop it by SIGTERM at the end."""
+    """Initialise a state folder under ``folder`` (unless it is there), serve it, and stop it by SIGTERM at the end.
+
+    ``environ`` is added to the server's environment.
+    """
     state, log = folder / "state", folder / "stderr.log"
     repository = repository or folder / "public"
     repository.mkdir(parents=True, exist_ok=True)
@@ -127,8 +134,9 @@ def running_server(
         secrets_file.write_text(repo_server("init", "--state", state, "--json"))
     command = [sys.executable, "-m", "repo_server", "serve", "--state", str(state), "--repository", str(repository)]
     command += ["--host", "127.0.0.1", "--port", "0", "--threads", "4", "--heartbeat-seconds", str(heartbeat_seconds)]
+    environment = {**os.environ, "TZ": "UTC", **(environ or {})}
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=stream, stdout=stream, env={**os.environ, "TZ": "UTC"})
+        process = subprocess.Popen(command, cwd=ROOT, stderr=stream, stdout=stream, env=environment)
     try:
         port = _wait_for_port(process, log)
         server = RunningServer(port, state, repository, log, json.loads(secrets_file.read_text()), process)
