@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field
 
 from pkgbuild import tomlfile
 from pkgbuild.errors import Kind, PkgbuildError
+from pkgbuild.rollout import Rollout
 from pkgbuild.targets import Target
 from pkgbuild.tomlfile import Table
 from pkgbuild.versions import check_name, check_version
@@ -161,6 +162,8 @@ class ReleaseFile(Table):
     """The oldest version this one can go back to; older ones cannot read its state."""
     minimum_agent: Annotated[str, AfterValidator(_version)] | None = None
     """The oldest pi-hook that may install this release."""
+    rollout: Rollout | None = None
+    """How fast it spreads; as the server's settings say without it."""
     targets: list[Annotated[str, AfterValidator(_target)]] | None = None
     """Instead of the builder's own targets."""
 

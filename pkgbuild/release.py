@@ -197,4 +197,6 @@ def _update(release: Release, channel: str, packages: Sequence[TargetPackages]) 
             }
             for package, version, target, size, sha256 in rows
         ],
+        # Left out where there is nothing to say: a server older than this field refuses it.
+        **({"rollout": release.file.rollout.announced()} if release.file.rollout else {}),
     }

@@ -87,9 +87,11 @@ def test_every_answer_is_read_also_with_fields_of_a_newer_server(case: str) -> N
     assert (answer.offer is None) == (agreed["offer"] is None)
     assert (answer.withheld is None) == (agreed["withheld"] is None)
     if answer.offer is not None:
-        assert (answer.offer.version, str(answer.offer.urgency)) == ("1.1.0", "urgent")
+        offer = agreed["offer"]
+        assert (answer.offer.version, str(answer.offer.urgency)) == (offer["version"], offer["urgency"])
+        assert answer.offer.expedited is offer["expedited"]
     if answer.withheld is not None:
-        assert answer.withheld.reason == "HELD_BY_ADMIN"
+        assert answer.withheld.reason == agreed["withheld"]["reason"]
 
 
 def test_an_older_server_s_answer_sets_no_zone_and_says_nothing_of_approval() -> None:

@@ -1,0 +1,59 @@
+"""``[rollout]`` of ``release.toml``: how fast the release spreads, told to the server with the announcement.
+
+The server decides what a rollout may be; here only what every one of them keeps to is looked at, so that a slip is seen
+before anything is built. The shapes are those of docs/INTERFACES.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from pkgbuild.tomlfile import Table
+
+_ALL = 100
+
+
+class Wave(Table):
+    """A group's devices, or a percentage of all."""
+
+    percent: Annotated[float, Field(gt=0, le=_ALL)] | None = None
+    group: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    dwell_seconds: Annotated[int, Field(ge=1)] | None = None
+    """How long until the next wave; the last has none."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Wave:
+        if (self.percent is None) is (self.group is None):
+            raise ValueError("write either percent or group")
+        return self
+
+
+class FailureLimit(Table):
+    """When the rollout halts by itself."""
+
+    percent: Annotated[float, Field(ge=0, le=_ALL)] | None = None
+    """Of the devices that have an outcome."""
+    minimum: Annotated[int, Field(ge=1)] | None = None
+    """So many failures at least before ``percent`` counts."""
+    count: Annotated[int, Field(ge=1)] | None = None
+
+
+class Rollout(Table):
+    """What is left out is as the server's settings say."""
+
+    waves: Annotated[tuple[Wave, ...], Field(min_length=1)] | None = None
+    failure_limit: FailureLimit | None = None
+    paused: bool = False
+    """Announced, but not begun before somebody resumes it at the server."""
+
+    @model_validator(mode="after")
+    def _to_everybody(self) -> Rollout:
+        if self.waves is not None and self.waves[-1].percent != _ALL:
+            raise ValueError("the last of the waves must be { percent = 100 }")
+        return self
+
+    def announced(self) -> dict[str, Any]:
+        """For the announcement."""
+        return self.model_dump(mode="json", exclude_none=True)
