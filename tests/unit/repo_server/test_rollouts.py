@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from pi_hook.update import Bad
+from pi_hook.update import Device as Agent
+from pi_hook.wire import HeartbeatAnswer, Offer
 from repo_server.app import create_app
 from repo_server.context import KEY
+from repo_server.store import rollouts
 from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, status
 from tests.unit.repo_server.conftest import Service
 
@@ -465,6 +469,22 @@ def test_looking_at_the_clock_writes_nothing_where_nothing_is_due(service: Servi
     assert service.dump() == before
 
 
+def test_what_the_server_looks_at_every_few_seconds_is_found_by_index(service: Service) -> None:
+    """A million device updates that are long over must cost nothing."""
+    connection = service.db.connection()
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+    assert rollouts.to_look_at(connection) == []
+    assert rollouts.stuck_counts(connection) == {}
+    assert rollouts.marks(connection, DEVICE, service.settings.patience, service.now, service.now) == {}
+    rollouts.outcomes(connection, DEVICE)
+    connection.set_trace_callback(None)
+    assert len(asked) == 4
+    for text in asked:
+        details = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
+        assert not [one for one in details if "SCAN device" in one and "idx_device_updates_started" not in one], details
+
+
 def test_a_newer_release_takes_the_place_of_an_older_one(service: Service) -> None:
     (one, other) = fleet(service, 2)
     older = service.announce()
@@ -506,3 +526,28 @@ def test_an_unknown_update_is_not_found(service: Service, method: str, path: str
     body: Any = {"rollout": {}} if method == "PATCH" else None
     answer = service.request(method, f"/api/v1/updates/{OTHER_DEVICE}{path}", body, key=service.key("admin"))
     assert (answer.status_code, answer.get_json()["error"]["kind"]) == (404, "not_found")
+
+
+def test_the_agent_reads_an_expedited_grant_as_it_is_meant(service: Service) -> None:
+    """Its own mark for a version that failed is cleared by a newer expedited grant, and by nothing else."""
+    (one,) = fleet(service, 1)
+    update = service.announce()
+
+    def heard() -> Offer | None:
+        return HeartbeatAnswer.parse(beat(service, one)).offer
+
+    first = heard()
+    assert first is not None
+    end(service, update, one, "failed")
+    marked = Agent(bad=(Bad("1.1.0", first.granted_at, expedited=False),))
+    assert marked.is_bad(first)
+    for sequence in (2, 3):
+        service.now += timedelta(minutes=1)
+        assert heard() is None, "the server does not offer it by itself either"
+        service.steer(update, "expedite")
+        again = heard()
+        assert again is not None
+        assert not marked.is_bad(again)
+        end(service, update, one, "failed", first=sequence)
+        marked = Agent(bad=(Bad("1.1.0", again.granted_at, expedited=True),))
+        assert marked.is_bad(again), "the grant that it failed under once more does not clear it"
