@@ -9,7 +9,7 @@ from repo_server import answers, enrollment, steering, wire
 from repo_server.db import Database
 from repo_server.errors import ConflictError, GoneError, NotFoundError
 from repo_server.grant import Urgency
-from repo_server.lifecycle import FAILURES, Progress, Report, Status, Verdict, apply
+from repo_server.lifecycle import Progress, Report, Status, Verdict, apply
 from repo_server.store import audit, devices, progress, updates
 from repo_server.waves import Rollout
 
@@ -33,8 +33,8 @@ def report(
             same_version = one.version == update["version"]
             known, verdict = apply(known, Report(one.sequence, Status(one.status)), same_version=same_version)
             progress.record_report(connection, key, one, verdict, now)
-            if verdict is Verdict.APPLIED and known.status in FAILURES:
-                steering.judge(connection, update_id, now)
+            if verdict is Verdict.APPLIED:
+                steering.moved(connection, update, known.status, now)
         return answers.Acknowledged(acknowledged=ordered[-1].sequence)
 
     return db.write(work)

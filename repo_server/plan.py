@@ -49,7 +49,8 @@ class PlannedUpdate:
     state: UpdateState
     rollout: waves.Rollout
     stopped_at: datetime | None = None
-    superseded: bool = False
+    superseded_targets: frozenset[tuple[str, str]] = frozenset()
+    """For these a newer release will be offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class PlannedDevice:
     idle: timedelta | None = None
     """When it was last heard of."""
     seen_at: datetime | None = None
+    target: tuple[str, str] = ("", "")
+    """Debian release and architecture."""
     habits: Mapping[int, float] = field(default_factory=dict)
     """By hour of the day in UTC: in which share of its recent heartbeats nobody had used it for ``IDLE_REQUIRED``."""
 
@@ -144,7 +147,8 @@ def _has_it(update: PlannedUpdate, device: PlannedDevice) -> bool:
 def _blocked(update: PlannedUpdate, device: PlannedDevice) -> str | None:
     if device.hold is not None:
         return Reason.HELD_BY_ADMIN
-    if update.superseded and (device.installed is not None or device.active is not None):
+    newer = {device.target, (device.target[0], "all")} & update.superseded_targets
+    if newer and (device.installed is not None or device.active is not None):
         return SUPERSEDED
     return _STOPPED.get(update.state)
 

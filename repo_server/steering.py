@@ -61,6 +61,7 @@ def resume(db: Database, update_id: str, who: str, now: datetime) -> answers.Upd
             rollout = replace(rollout, accepted=rollouts.outcomes(connection, update_id))
         rollouts.keep(connection, update_id, rollout, state=UpdateState.ACTIVE, stopped_at=None, halt_reason=None)
         audit.record(connection, now, who, f"update.{UpdateState.ACTIVE}", update_id, before=row["state"])
+        judge(connection, update_id, now)  # who had started went on during the pause, and may have failed
 
     return _steer(db, update_id, work)
 
@@ -111,6 +112,7 @@ def expedite(db: Database, update_id: str, who: str, now: datetime) -> answers.U
     def work(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
         rollouts.change(connection, update_id, {"expedited_at": times.render(now)})
         anew = progress.begin_anew(connection, update_id, row["version"], FAILURES, now)
+        rollouts.accept_no_more_than_there_is(connection, row)
         audit.record(connection, now, who, "update.expedite", update_id, anew=anew)
 
     return _steer(db, update_id, work)
@@ -133,10 +135,19 @@ def expedite_device(db: Database, update_id: str, device_id: str, who: str, now:
         if known is not None and known.status in {*STARTED, Status.SUCCEEDED}:
             raise ConflictError(f"the device is past that: it has {known.status} in this update")
         progress.expedite(connection, progress.Key(device_id, update_id, Urgency(row["urgency"])), row["version"], now)
+        rollouts.accept_no_more_than_there_is(connection, row)
         audit.record(connection, now, who, "device_update.expedite", device_id, update=update_id)
         return progress.one(connection, device_id, update_id)
 
     return db.write(work)
+
+
+def moved(connection: sqlite3.Connection, row: sqlite3.Row, status: Status, now: datetime) -> None:
+    """A device has moved on to ``status`` in this update; in the same transaction."""
+    if status in FAILURES:
+        judge(connection, row["id"], now)
+    elif row["accepted_finished"]:  # it may have been one that was silent
+        rollouts.accept_no_more_than_there_is(connection, row)
 
 
 def judge(connection: sqlite3.Connection, update_id: str, now: datetime) -> bool:
@@ -147,7 +158,9 @@ def judge(connection: sqlite3.Connection, update_id: str, now: datetime) -> bool
     row = updates.find(connection, update_id)
     if row is None or row["state"] != UpdateState.ACTIVE:
         return False
-    progress.hear_again(connection, update_id)
+    if progress.hear_again(connection, update_id):
+        rollouts.accept_no_more_than_there_is(connection, row)
+        row = updates.find(connection, update_id) or row
     reason = waves.verdict(rollouts.of(row), rollouts.outcomes(connection, update_id))
     if reason is None:
         return False
@@ -172,9 +185,9 @@ def _move_on(
     if row is None:
         return
     for device_id, stuck in rollouts.marks(connection, update_id, settings.patience, now, serving_since).items():
-        progress.mark(
-            connection, progress.Key(device_id, update_id, Urgency(row["urgency"])), row["version"], stuck, now
-        )
+        key = progress.Key(device_id, update_id, Urgency(row["urgency"]))
+        progress.mark(connection, key, row["version"], stuck, now)
+    rollouts.accept_no_more_than_there_is(connection, row)
     if judge(connection, update_id, now) or not _is_due(row, now):
         return
     rollout = rollouts.of(row)

@@ -142,11 +142,8 @@ def reach(waves: Sequence[Wave], opened: int) -> Reach:
 
 def wave_of(waves: Sequence[Wave], update_id: str, device_id: str, group: str | None) -> int:
     """The index of the first wave that holds the device; the last one holds every device."""
-    at = position(update_id, device_id) * 100
-    for index, wave in enumerate(waves):
-        if wave.group is not None and wave.group == group:
-            return index
-        if wave.percent is not None and (at < wave.percent or wave.percent >= _ALL):
+    for index in range(len(waves) - 1):
+        if reach(waves, index + 1).includes(update_id, device_id, group):
             return index
     return len(waves) - 1
 

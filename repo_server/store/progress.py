@@ -160,13 +160,17 @@ def mark(connection: sqlite3.Connection, key: Key, version: str, stuck: Stuck | 
     _event_of_ours(connection, key.device_id, key.update_id, version, now, status=Status(row["status"]), reason=reason)
 
 
-def hear_again(connection: sqlite3.Connection, update_id: str) -> None:
-    """Devices that spoke since they were marked silent are so no longer, before anybody counts them as failed."""
-    connection.execute(
+def hear_again(connection: sqlite3.Connection, update_id: str) -> bool:
+    """Devices that spoke since they were marked silent are so no longer, before anybody counts them as failed.
+
+    Whether there were any.
+    """
+    done = connection.execute(
         "UPDATE device_updates SET stuck = NULL, stuck_at = NULL WHERE update_id = ? AND stuck = ?"
         " AND EXISTS (SELECT 1 FROM devices WHERE id = device_id AND last_seen_at > device_updates.stuck_at)",
         (update_id, Stuck.SILENT),
     )
+    return done.rowcount > 0
 
 
 def one(connection: sqlite3.Connection, device_id: str, update_id: str) -> answers.DeviceUpdate:

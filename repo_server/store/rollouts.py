@@ -12,7 +12,7 @@ from typing import Any
 from repo_server import times, wire
 from repo_server.grant import UpdateState
 from repo_server.lifecycle import FAILURES, Patience, Status, Stuck, stuck
-from repo_server.versions import compare
+from repo_server.versions import compare, version_key
 from repo_server.waves import Opening, Outcomes, Reach, Rollout
 
 _FAILURES = ", ".join(f"'{status}'" for status in sorted(FAILURES))
@@ -105,17 +105,28 @@ def outcomes(connection: sqlite3.Connection, update_id: str) -> Outcomes:
     return Outcomes(failures, failures + succeeded)
 
 
-def superseded_by(connection: sqlite3.Connection, row: sqlite3.Row) -> str | None:
-    """The newest release on the channel that is higher than this one and not withdrawn; its id."""
+def accept_no_more_than_there_is(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
+    """A failure that was accepted and is none any more (the device came back, was expedited) excuses no new one."""
+    before = of(row).accepted
+    if not before.finished:
+        return
+    there = outcomes(connection, row["id"])
+    after = {
+        "accepted_failures": min(before.failures, there.failures),
+        "accepted_finished": min(before.finished, there.finished),
+    }
+    if (after["accepted_failures"], after["accepted_finished"]) != (before.failures, before.finished):
+        change(connection, row["id"], after)
+
+
+def superseding(connection: sqlite3.Connection, row: sqlite3.Row) -> list[sqlite3.Row]:
+    """The releases on the channel that are higher than this one and not withdrawn, the highest first."""
     others = connection.execute(
-        "SELECT id, version FROM updates WHERE name = ? AND channel = ? AND state <> ?",
+        "SELECT id, name, version, packages FROM updates WHERE name = ? AND channel = ? AND state <> ?",
         (row["name"], row["channel"], UpdateState.WITHDRAWN),
-    ).fetchall()
-    best: sqlite3.Row | None = None
-    for other in others:
-        if compare(other["version"], (best or row)["version"]) > 0:
-            best = other
-    return best["id"] if best is not None else None
+    )
+    higher = [other for other in others if compare(other["version"], row["version"]) > 0]
+    return sorted(higher, key=lambda other: version_key(other["version"]), reverse=True)
 
 
 def marks(

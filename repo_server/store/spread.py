@@ -75,7 +75,7 @@ def _rollout(connection: sqlite3.Connection, row: sqlite3.Row) -> answers.Rollou
         stuck={kind: rollouts.stuck_counts(connection, kind).get(row["id"], 0) for kind in Stuck},
         halt_reason=row["halt_reason"],
         stopped_at=_time(row["stopped_at"]),
-        superseded_by=rollouts.superseded_by(connection, row),
+        superseded_by=_superseded_by(connection, row),
         devices=statuses.total(),
         statuses=dict(sorted(statuses.items())),
         elsewhere=dict(sorted((recorded - statuses).items())),
@@ -97,7 +97,9 @@ def planned(
             state=UpdateState(row["state"]),
             rollout=rollouts.of(row),
             stopped_at=_time(row["stopped_at"]),
-            superseded=rollouts.superseded_by(connection, row) is not None,
+            superseded_targets=frozenset().union(
+                *(updates.targets(newer["name"], newer["packages"]) for newer in rollouts.superseding(connection, row))
+            ),
         )
         return _plan(connection, row, update, query, now)
 
@@ -177,6 +179,13 @@ def _items(
     return items
 
 
+def _superseded_by(connection: sqlite3.Connection, row: sqlite3.Row) -> str | None:
+    """The highest newer release for a target that this one was built for; its id."""
+    own = updates.targets(row["name"], row["packages"])
+    newer = rollouts.superseding(connection, row)
+    return next((str(one["id"]) for one in newer if own & updates.targets(one["name"], one["packages"])), None)
+
+
 def _concerned(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[sqlite3.Row]:
     """Devices on the update's channel, with its assistant and a target that it was built for, by id."""
     targets = updates.targets(row["name"], row["packages"])
@@ -204,6 +213,7 @@ def _device(row: sqlite3.Row, habits: dict[int, float] | None = None) -> plan.Pl
         expedited=row["expedited_at"] is not None,
         idle=timedelta(seconds=row["idle_seconds"]) if row["idle_seconds"] is not None else None,
         seen_at=_time(row["last_seen_at"]),
+        target=(row["debian"], row["architecture"]),
         habits=habits or {},
     )
 

@@ -38,6 +38,7 @@ def _figures(plan: Plan, outcome: Outcome) -> int:
     figures.add("fleet_bad_devices", outcome.bad, "devices")
     figures.add("fleet_first_wave", outcome.first_wave, "devices", beside=f"{plan.first_percent} % of the fleet")
     figures.add("fleet_given_the_bad_release", outcome.granted_bad, "devices", limit=outcome.first_wave)
+    figures.add("fleet_began_the_bad_release", outcome.began_bad, "devices", limit=outcome.granted_bad)
     figures.add("fleet_failures_at_halt", outcome.failures_at_halt, "devices", beside=outcome.halt_reason)
     figures.add("fleet_finished_at_halt", outcome.finished_at_halt, "devices")
     figures.add("fleet_second_wave_opened", outcome.second_wave_opened, "waves", limit=0)

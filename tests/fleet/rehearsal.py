@@ -24,6 +24,7 @@ ROUND = timedelta(minutes=30)
 _DWELL = 8 * 3600
 _START = datetime(2026, 3, 10, tzinfo=UTC)
 _MOST_ROUNDS = 60
+_BEGUN = {"installing", "succeeded", "rolled_back", "failed"}
 _TICKS_PER_SECOND = 20
 _CANARIES = 100
 """Every so many devices one is a canary of the mended release."""
@@ -56,6 +57,8 @@ class Outcome:
     finished_at_halt: int = 0
     granted_bad: int = 0
     """Devices that were ever given the bad release."""
+    began_bad: int = 0
+    """Of these, those that had begun to install it before the halt stopped them."""
     first_wave: int = 0
     second_wave_opened: int = 0
     rounds: int = 0
@@ -157,6 +160,7 @@ class Rehearsal:
         _must(self.offered[BAD] == granted, "devices were given the bad release after the halt")
         _must(shown["stuck"]["silent"] == self._dead(), f"not every dead device is seen as silent: {shown['stuck']}")
         self.outcome.granted_bad = len(granted)
+        self.outcome.began_bad = sum(device.reached.get(BAD) in _BEGUN for device in self.devices)
         self.outcome.dead = self._dead()
         self.outcome.plan_matched = sum(planned[device.id] == 1 for device in self.devices if device.id in granted)
 

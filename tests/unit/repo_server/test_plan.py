@@ -17,6 +17,7 @@ from tests.unit.repo_server.test_rollouts import CANARY, end, fleet, offered, to
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 WAVES = (Wave(group="canary", dwell=DAY), Wave(percent=50, dwell=2 * DAY), *EVERYONE)
+NEWER = frozenset({("trixie", "arm64"), ("trixie", "amd64")})
 BEGUN = Rollout(WAVES, opening=begin(NOON))
 
 
@@ -88,10 +89,12 @@ def test_where_a_device_is(given: dict[str, Any], state: State, reason: str | No
 
 
 def test_of_a_superseded_update_only_a_first_installation_is_expected() -> None:
-    found = asked(device(), update(superseded=True))
+    found = asked(device(target=("trixie", "arm64")), update(superseded_targets=NEWER))
     assert (found.state, found.reason, found.earliest_at) == (State.BLOCKED, "SUPERSEDED", None)
-    found = asked(device(installed=None, active=None), update(superseded=True))
+    found = asked(device(installed=None, active=None, target=("trixie", "arm64")), update(superseded_targets=NEWER))
     assert (found.state, found.earliest_at) == (State.OPEN, NOON)
+    found = asked(device(target=("bookworm", "arm64")), update(superseded_targets=NEWER))
+    assert found.state is State.OPEN, "the newer release was not built for it"
 
 
 def test_a_scheduled_release_comes_in_the_next_window_of_the_devices_own_zone() -> None:

@@ -13,7 +13,7 @@ from pi_hook.wire import HeartbeatAnswer, Offer
 from repo_server.app import create_app
 from repo_server.context import KEY
 from repo_server.store import rollouts
-from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, status
+from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, announcement, status
 from tests.unit.repo_server.conftest import Service
 
 HOUR = 3600
@@ -467,6 +467,48 @@ def test_looking_at_the_clock_writes_nothing_where_nothing_is_due(service: Servi
     before = service.dump()
     service.tick(minutes=10)
     assert service.dump() == before
+
+
+def test_failures_during_a_pause_halt_it_when_it_is_resumed(service: Service) -> None:
+    ids = fleet(service, 3)
+    update = service.announce(rollout={"failure_limit": {"count": 1}})
+    offered(service, ids)
+    end(service, update, ids[0], "installing")
+    service.steer(update, "pause")
+    end(service, update, ids[0], "rolled_back", first=2)
+    assert service.update(update)["state"] == "paused"
+    assert service.steer(update, "resume")["state"] == "halted"
+    assert service.steer(update, "resume")["state"] == "active", "who resumes a halt knows of the failure"
+
+
+@pytest.mark.parametrize("how", ["expedited", "one expedited", "came back", "succeeded"])
+def test_an_accepted_failure_that_is_none_any_more_excuses_no_new_one(service: Service, how: str) -> None:
+    ids = fleet(service, 3)
+    update = service.announce(rollout={"failure_limit": {"count": 1}})
+    offered(service, ids)
+    end(service, update, ids[0], "installing", *(["failed"] if "expedited" in how else []))
+    service.tick(hours=2)
+    service.steer(update, "resume")
+    if how == "expedited":
+        service.steer(update, "expedite")
+    elif how == "one expedited":
+        service.steer(update, f"devices/{ids[0]}/expedite")
+    elif how == "came back":
+        beat(service, ids[0])
+        service.tick(seconds=10)
+    else:
+        end(service, update, ids[0], "succeeded", first=2)
+    assert service.update(update)["state"] == "active"
+    end(service, update, ids[1], "failed")
+    assert service.update(update)["state"] == "halted"
+
+
+def test_a_newer_release_for_another_target_supersedes_nothing_here(service: Service) -> None:
+    fleet(service, 1)
+    older = service.announce()
+    packages = [{**package, "debian": "bookworm"} for package in announcement("1.2.0")["packages"]]
+    service.announce("1.2.0", packages=packages)
+    assert service.update(older)["rollout"]["superseded_by"] is None
 
 
 def test_what_the_server_looks_at_every_few_seconds_is_found_by_index(service: Service) -> None:
