@@ -25,6 +25,14 @@ _DEVICES = """SELECT d.id, d.hostname, d.group_name, d.timezone, d.debian, d.arc
  d.hold, d.idle_seconds, d.last_seen_at, du.status, du.expedited_at
  FROM devices AS d LEFT JOIN device_updates AS du ON du.device_id = d.id AND du.update_id = ?
  WHERE d.state = 'active' AND d.assistant = ? AND d.channel = ?"""
+# The history has no index by device: each heartbeat names the one before it.
+_HABITS = """WITH RECURSIVE history (previous_id, received_at, idle_seconds) AS (
+ SELECT h.previous_id, h.received_at, h.idle_seconds FROM heartbeats AS h
+ JOIN devices AS d ON h.id = d.last_heartbeat_id WHERE d.id = ?
+ UNION ALL SELECT h.previous_id, h.received_at, h.idle_seconds FROM heartbeats AS h
+ JOIN history ON h.id = history.previous_id WHERE h.received_at >= ?)
+ SELECT CAST(substr(received_at, 12, 2) AS INTEGER) AS hour, avg(idle_seconds >= ?) AS share FROM history
+ WHERE received_at >= ? AND idle_seconds IS NOT NULL GROUP BY 1 HAVING count(*) >= ?"""
 _ASSUMPTIONS = (
     "nothing halts or pauses it, and no newer release supersedes it",
     "the devices have the agent's default settings: a window from 02:00 to 04:00, an hour without use for urgent ones",
@@ -220,11 +228,8 @@ def _device(row: sqlite3.Row, habits: dict[int, float] | None = None) -> plan.Pl
 
 def _habits(connection: sqlite3.Connection, device_id: str, now: datetime) -> dict[int, float]:
     """By hour of the day in UTC, how often nobody had used the device for as long as an urgent release asks."""
-    rows = connection.execute(
-        "SELECT CAST(substr(received_at, 12, 2) AS INTEGER) AS hour, avg(idle_seconds >= ?) AS share FROM heartbeats"
-        " WHERE device_id = ? AND received_at >= ? AND idle_seconds IS NOT NULL GROUP BY 1 HAVING count(*) >= ?",
-        (int(plan.IDLE_REQUIRED.total_seconds()), device_id, times.render(now - timedelta(days=_HABIT_DAYS)), _FEW),
-    )
+    since = times.render(now - timedelta(days=_HABIT_DAYS))
+    rows = connection.execute(_HABITS, (device_id, since, int(plan.IDLE_REQUIRED.total_seconds()), since, _FEW))
     return {row["hour"]: row["share"] for row in rows}
 
 

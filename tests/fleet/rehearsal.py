@@ -231,8 +231,9 @@ class Rehearsal:
         numbers, shown = self._settled()
         total = numbers["devices"]["total"]
         _must(total == len(self.devices), f"{total} devices")
-        presence = sum(count for name, count in numbers["devices"].items() if name != "total")
-        _must(presence == total, f"presence does not add up: {numbers['devices']}")
+        presence = numbers["devices"]
+        _must(presence["online"] + presence["offline"] == total, f"presence does not add up: {presence}")
+        _must(presence["late"] + presence["lost"] == presence["offline"], f"presence does not add up: {presence}")
         told = dict(Counter(device.told for device in self.devices))
         _must(numbers["versions"] == told, f"versions: the devices said {told}, the server has {numbers['versions']}")
         for counted in numbers["updates"]:
