@@ -95,6 +95,14 @@ gate-campaign: setup ## the gate in every zone on every day of twenty years, and
 bench-device: setup ## what the agent costs a device: memory, wake-ups, writes, bytes, downtime (boots the virtual Pi)
 	@$(PYTHON) -m benchmarks.device
 
+.PHONY: bench-server
+bench-server: setup ## what the server bears: heartbeats beside bare Flask and gooseBit, 1,000 to 1,000,000 devices (minutes)
+	@$(PYTHON) -m benchmarks.server
+
+.PHONY: kill-server
+kill-server: setup ## SIGKILL the server's worker or the whole server N=20 times under load: nothing acknowledged is lost
+	@$(PYTHON) -m tests.killing --kills $(N)
+
 .PHONY: lint
 lint: setup ## ruff: rules and format
 	@$(PYTHON) -m ruff check .

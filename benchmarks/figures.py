@@ -9,24 +9,27 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value; ``limit`` is the most it may be, ``beside`` says what to compare it with."""
+    """One measured value; ``limit`` is the most it may be, ``least`` the least, ``beside`` what to compare it with."""
 
     name: str
     value: float
     unit: str
     limit: float | None = None
     beside: str = ""
+    least: float | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether the limit, where there is one, is kept."""
-        return self.limit is None or self.value <= self.limit
+        """Whether the limits, where there are any, are kept."""
+        return (self.limit is None or self.value <= self.limit) and (self.least is None or self.value >= self.least)
 
     def lines(self) -> list[str]:
         """For people and for programs."""
         lines = [f"RESULT {self.name} {self.value:.10g} {self.unit}"]
         if self.limit is not None:
             lines.append(f"  {'ok' if self.ok else 'over':5} {self.name}: at most {self.limit:.10g} {self.unit}")
+        if self.least is not None:
+            lines.append(f"  {'ok' if self.ok else 'under':5} {self.name}: at least {self.least:.10g} {self.unit}")
         if self.beside:
             lines.append(f"        ({self.beside})")
         return lines
@@ -38,9 +41,18 @@ class Figures:
     def __init__(self) -> None:
         self.all: list[Figure] = []
 
-    def add(self, name: str, value: float, unit: str, *, limit: float | None = None, beside: str = "") -> None:
+    def add(
+        self,
+        name: str,
+        value: float,
+        unit: str,
+        *,
+        limit: float | None = None,
+        least: float | None = None,
+        beside: str = "",
+    ) -> None:
         """Print and keep one."""
-        self.all.append(Figure(name, value, unit, limit, beside))
+        self.all.append(Figure(name, value, unit, limit, beside, least))
         print("\n".join(self.all[-1].lines()), flush=True)
 
     def write(self, file: Path) -> None:

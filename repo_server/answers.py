@@ -184,6 +184,24 @@ class DeviceUpdateEvent(Answer):
     received_at: Time
 
 
+class Heartbeat(Answer):
+    """One heartbeat that a device has sent."""
+
+    received_at: Time
+    sent_at: Time | None
+    """By the device's clock."""
+    boot_id: str | None
+    clock_synchronised: bool | None
+    uptime_seconds: int | None
+    agent_version: str | None
+    installed: str | None
+    active: str | None
+    idle_seconds: int | None
+    gate: Gate | None
+    update: CurrentUpdate | None
+    reboot_required: bool
+
+
 class Page(Answer, Generic[Item]):
     """One page of a list; ``next_cursor`` is null on the last."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -14,8 +15,10 @@ from repo_server import (
     config,
     development_clock,
     errors,
+    housekeeping,
     logs,
     metrics,
+    pool,
     proxies,
     steering,
     times,
@@ -23,19 +26,27 @@ from repo_server import (
 )
 from repo_server.context import KEY, Context
 from repo_server.db import Database
+from repo_server.pacing import Pacer
 from repo_server.ticker import Ticker
 
 
-def create_app(settings: config.Settings, clock: Callable[[], datetime] = times.utc_now) -> Flask:
+def create_app(
+    settings: config.Settings,
+    clock: Callable[[], datetime] = times.utc_now,
+    waiting: Callable[[], int] = lambda: 0,
+) -> Flask:
     """The service on the database in ``settings.state_dir``, which is made or migrated where needed.
 
-    ``clock`` gives aware UTC times. Raises ``SchemaError`` where a newer program has written the database.
+    ``clock`` gives aware UTC times, ``waiting`` how many requests wait for a thread. Raises ``SchemaError`` where a
+    newer program has written the database.
     """
     app = Flask(__name__, static_folder=None)
     app.url_map.strict_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = body.BODY_BYTES
     app.config["MAX_FORM_MEMORY_SIZE"] = body.BODY_BYTES
-    here = Context(settings, Database(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds), clock)
+    db = Database(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds)
+    here = Context(settings, db, clock, Pacer(settings.pace), waiting)
+    here.pacer.begin(db.connection())
     app.extensions[KEY] = here
     logs.install(app)
     metrics.install(app, here)
@@ -49,8 +60,15 @@ def create_app(settings: config.Settings, clock: Callable[[], datetime] = times.
 def from_environment() -> Flask:
     """For gunicorn: settings from the environment that ``repo-server serve`` has set."""
     logs.configure()
-    app = create_app(config.load({}, os.environ), development_clock.clock(os.environ))
+    app = create_app(config.load({}, os.environ), development_clock.clock(os.environ), pool.waiting)
     here: Context = app.extensions[KEY]
     since = here.clock()
     Ticker(lambda: steering.tick(here.db, here.settings, here.clock(), since), here.settings.tick_seconds).start()
+    here.db.leave_checkpoints()
+    Ticker(lambda: housekeeping.tick(here), housekeeping.SECONDS, "housekeeping").start()
+    count = "counting the devices"
+    Ticker(lambda: here.pacer.look(here.db.connection()), housekeeping.COUNTING_SECONDS, count).start()
+    # All that is here now stays: the collector need not look at it again, with every request standing still.
+    gc.collect()
+    gc.freeze()
     return app

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from repo_server import proxies, waves
 from repo_server.errors import ConfigError
 from repo_server.lifecycle import Patience
+from repo_server.pace import Pace
 from repo_server.presence import Tolerance
 
 ENVIRONMENT = "REPO_SERVER_"
@@ -38,11 +39,13 @@ class Settings(BaseModel):
     """What devices are told where there are more than the server should hear each ``heartbeat_seconds``."""
     heartbeats_per_second: int = Field(default=400, ge=1, le=100_000)
     """How many the server should hear; the interval grows with the number of devices so that it does not hear more."""
+    most_waiting: int = Field(default=400, ge=1, le=100_000)
+    """Requests that may wait for a thread; heartbeats beyond it are told to come later."""
     missed_heartbeats: int = Field(default=3, ge=1, le=1_000)
     """A device is online until this many heartbeats are missing, then late."""
     lost_heartbeats: int = Field(default=288, ge=1, le=100_000)
     """A device is lost when this many heartbeats are missing: a day, at 300 s."""
-    heartbeats_kept_hours: int = Field(default=72, ge=1, le=87_600)
+    heartbeats_kept_hours: int = Field(default=168, ge=1, le=87_600)
     """How long heartbeats are kept; what was last heard of each device is kept for ever."""
     busy_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
     """How long a write waits for another process that holds the database."""
@@ -112,6 +115,16 @@ class Settings(BaseModel):
     def online_for(self) -> timedelta:
         """How long after its last heartbeat a device is online, unless it was told to come less often."""
         return timedelta(seconds=self.heartbeat_seconds * self.missed_heartbeats)
+
+    @property
+    def heartbeats_kept(self) -> timedelta:
+        """How long heartbeats are kept."""
+        return timedelta(hours=self.heartbeats_kept_hours)
+
+    @property
+    def pace(self) -> Pace:
+        """How often devices are told to come."""
+        return Pace(self.heartbeat_seconds, self.heartbeat_seconds_at_most, self.heartbeats_per_second)
 
     @property
     def tolerance(self) -> Tolerance:

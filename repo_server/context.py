@@ -11,6 +11,7 @@ from flask import current_app
 
 from repo_server.config import Settings
 from repo_server.db import Database
+from repo_server.pacing import Pacer
 
 KEY = "repo_server"
 
@@ -22,6 +23,9 @@ class Context:
     settings: Settings
     db: Database
     clock: Callable[[], datetime]
+    pacer: Pacer
+    waiting: Callable[[], int]
+    """How many requests wait for a thread."""
 
 
 def context() -> Context:

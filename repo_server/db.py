@@ -15,6 +15,7 @@ from typing import TypeVar, cast
 import sqlite_utils
 
 from repo_server import migrations
+from repo_server.errors import SchemaError
 from repo_server.group_commit import Durability, GroupCommit
 
 __all__ = ["Database", "Durability"]
@@ -25,6 +26,8 @@ _READER_CACHE_KIB = 512
 """Small: there is one a thread, and each commit makes it worthless."""
 _WRITER_CACHE_KIB = 8 * 1024
 _STATEMENTS = 256
+_LONGEST_LOG_PAGES = 8 * 1024
+"""32 MiB."""
 _REMEMBERED = 1_000
 """Bounds what devices that name many assistants can make the server keep."""
 
@@ -33,6 +36,7 @@ class Database:
     """One SQLite file. Raises ``SchemaError`` on opening where a newer program has written it."""
 
     def __init__(self, path: Path, *, busy_timeout_seconds: float = 5.0) -> None:
+        """Open ``path``, made or migrated where needed. Raises ``SchemaError``: of a newer program, or damaged."""
         self.path = path
         self._busy_timeout_seconds = busy_timeout_seconds
         self._local = threading.local()
@@ -42,8 +46,12 @@ class Database:
         try:
             self._writer = self._open(_WRITER_CACHE_KIB)
             migrations.migrate(sqlite_utils.Database(self._writer))
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+                raise SchemaError(
+                    f"{path} is damaged ({error}); `repo-server restore` puts a backup in its place and keeps it aside"
+                ) from error
             raise
         self._commits = GroupCommit(self._writer)
         self._tables = _Tables(self)
@@ -91,6 +99,16 @@ class Database:
         if key not in self._remembered:
             self._remembered[key] = load()
         return cast("_T", self._remembered[key])
+
+    def leave_checkpoints(self) -> None:
+        """Leave them to calls of ``checkpoint``: a commit makes one itself only where those have not kept up."""
+        self.write(
+            lambda connection: connection.execute(f"PRAGMA wal_autocheckpoint={_LONGEST_LOG_PAGES}"), Durability.CRASH
+        )
+
+    def checkpoint(self) -> None:
+        """Bring the write-ahead log into the database as far as it goes without anybody waiting."""
+        self.connection().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def close(self) -> None:
         """Close the connections of all threads; nothing may use this object afterwards."""

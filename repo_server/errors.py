@@ -114,6 +114,15 @@ class InvalidError(ApiError):
     status = 422
 
 
+class UnavailableError(ApiError):
+    """Not now; ``retry_seconds`` later."""
+
+    status = 503
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        super().__init__(message, {"Retry-After": str(retry_seconds)})
+
+
 def kind_of(status: int) -> str:
     """The word for a status; a status without one of its own goes by its class."""
     return _KINDS.get(status) or ("internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "bad_request")
@@ -134,6 +143,20 @@ _SENTENCES = {
 }
 
 
+_SOON = 5
+_DATABASE = {
+    sqlite3.SQLITE_BUSY: ("the database is busy; try again in a few seconds", _SOON),
+    sqlite3.SQLITE_LOCKED: ("the database is busy; try again in a few seconds", _SOON),
+    sqlite3.SQLITE_FULL: ("the server's disk is full, nothing was recorded; its operator has to make room", 60),
+    sqlite3.SQLITE_READONLY: ("the server's database is read-only, nothing was recorded; its log has the details", 60),
+    sqlite3.SQLITE_IOERR: ("the server's disk fails, nothing was recorded; its log has the details", 60),
+    sqlite3.SQLITE_CANTOPEN: ("the server's database cannot be opened; its log has the details", 60),
+    sqlite3.SQLITE_CORRUPT: ("the server's database is damaged; its operator has to restore a backup", 300),
+    sqlite3.SQLITE_NOTADB: ("the server's database is damaged; its operator has to restore a backup", 300),
+}
+"""What of the database's errors is no mistake of ours, by SQLite's primary code; and when to try again, in seconds."""
+
+
 def install(app: Flask) -> None:
     """Give every way out of the application the error object."""
 
@@ -149,11 +172,14 @@ def install(app: Flask) -> None:
         kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Content-Range"}}
         return error_response(status, _SENTENCES.get(status, error.description or kind_of(status)), kept)
 
-    @app.errorhandler(sqlite3.OperationalError)
-    def database_error(error: sqlite3.OperationalError) -> Response:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            return error_response(503, "the database is busy; try again in a few seconds", {"Retry-After": "5"})
-        return unexpected(error)
+    @app.errorhandler(sqlite3.Error)
+    def database_error(error: sqlite3.Error) -> Response:
+        sentence, seconds = _DATABASE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, (None, 0))
+        if sentence is None:
+            return unexpected(error)
+        if seconds > _SOON:  # it needs a person, who needs the details
+            g.failure = f"error=database {describe(error)}"
+        return error_response(503, sentence, {"Retry-After": str(seconds)})
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:

@@ -15,7 +15,7 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 wsgi_app = "repo_server.app:from_environment()"
 bind = f"{_host}:{_settings.port}"
 workers = 1
-worker_class = "gthread"
+worker_class = "repo_server.worker.Worker"
 threads = _settings.threads
 proc_name = "repo-server"
 # On SIGTERM running requests may finish; a large download on a slow line is resumed by apt instead.

@@ -25,16 +25,17 @@ def beat(
     heartbeat: wire.Heartbeat,
     now: datetime,
     *,
+    interval_seconds: int,
     token_sha256: str | None,
 ) -> answers.HeartbeatAnswer:
     """Record one heartbeat and answer it.
 
-    ``token_sha256``: of the token that the device has sent, checked here, where its row is read anyway; None where
-    ``auth`` has recognised the device. Survives a crash, not a power cut: a grant that is lost with it is given anew by
-    the next heartbeat. Raises ``NotRecognisedError`` and ``GoneError``, and then nothing was written.
+    ``interval_seconds``: until the next one. ``token_sha256``: of the token that the device has sent, checked here,
+    where its row is read anyway; None where ``auth`` has recognised the device. Survives a crash, not a power cut: a
+    grant that is lost with it is given anew by the next heartbeat. Raises ``NotRecognisedError`` and ``GoneError``, and
+    then nothing was written.
     """
-    interval = settings.heartbeat_seconds
-    deadlines = settings.tolerance.after_heartbeat(now, interval)
+    deadlines = settings.tolerance.after_heartbeat(now, interval_seconds)
 
     def work(connection: sqlite3.Connection) -> answers.HeartbeatAnswer:
         row = heartbeats.find_device(connection, device_id)
@@ -42,7 +43,7 @@ def beat(
             raise NotRecognisedError
         if row["state"] == devices.DECOMMISSIONED:  # since it was recognised
             raise GoneError(devices.GONE)
-        heartbeats.record(connection, row, heartbeat, interval_seconds=interval, deadlines=deadlines, now=now)
+        heartbeats.record(connection, row, heartbeat, interval_seconds=interval_seconds, deadlines=deadlines, now=now)
         known = progress.known(connection, row["id"])
         facts = DeviceFacts(
             debian=row["debian"],
@@ -69,7 +70,7 @@ def beat(
             withheld = answers.Withheld(update_id=update.id, version=update.version, reason=decision.reason)
         return answers.HeartbeatAnswer(
             server_time=now,
-            next_heartbeat_seconds=interval,
+            next_heartbeat_seconds=interval_seconds,
             channel=channel,
             hold=row["hold"],
             offer=offer,

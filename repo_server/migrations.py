@@ -15,12 +15,12 @@ def migrate(db: sqlite_utils.Database) -> None:
 
     Raises ``SchemaError`` where a newer program has written it.
     """
-    _refuse_newer(db)
+    refuse_newer(db)
     if not _steps.pending(db):
         return
     db.conn.execute("BEGIN IMMEDIATE")  # two programs that start at once: the second waits and finds nothing to do
     try:
-        _refuse_newer(db)
+        refuse_newer(db)
         _steps.apply(db)
         db.conn.execute("COMMIT")
     except BaseException:
@@ -34,7 +34,8 @@ def applied(db: sqlite_utils.Database) -> list[str]:
     return [step.name for step in _steps.applied(db)]
 
 
-def _refuse_newer(db: sqlite_utils.Database) -> None:
+def refuse_newer(db: sqlite_utils.Database) -> None:
+    """Raises ``SchemaError`` where a newer program has written the database."""
     known = {step.name for step in _steps.pending(db)} | set(_known_names())
     unknown = [name for name in applied(db) if name not in known]
     if unknown:

@@ -16,7 +16,8 @@ class Ticker:
     A tick that fails is logged and tried again at its next time: nothing is lost, as each looks at everything.
     """
 
-    def __init__(self, tick: Callable[[], None], seconds: float) -> None:
+    def __init__(self, tick: Callable[[], None], seconds: float, does: str = "looking at the rollouts") -> None:
+        self._does = does
         self._tick = tick
         self._seconds = seconds
         self._stop = threading.Event()
@@ -37,5 +38,5 @@ class Ticker:
             try:
                 self._tick()
             except (sqlite3.Error, OSError, ValueError):
-                _log.exception("looking at the rollouts failed; it is done again in %s s", self._seconds)
+                _log.exception("%s failed; it is done again in %s s", self._does, self._seconds)
             self._stop.wait(self._seconds)

@@ -10,9 +10,11 @@ import click
 
 from repo_server.cli.api_key import api_key
 from repo_server.cli.audit import audit
+from repo_server.cli.backup import backup, restore
 from repo_server.cli.devices import devices
 from repo_server.cli.enroll_token import enroll_token
 from repo_server.cli.init import init
+from repo_server.cli.prune import prune
 from repo_server.cli.rollout import rollout
 from repo_server.cli.serve import serve
 from repo_server.cli.updates import updates
@@ -27,6 +29,9 @@ _COMMANDS: tuple[click.Command, ...] = (
     updates,
     audit,
     rollout,
+    backup,
+    restore,
+    prune,
 )
 
 

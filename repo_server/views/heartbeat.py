@@ -10,8 +10,11 @@ from flask import Blueprint, Response
 from repo_server import answers, body, heartbeats, ids, wire
 from repo_server.auth import bearer, device_by_bearer, recognised
 from repo_server.context import context
-from repo_server.errors import ApiError
+from repo_server.errors import ApiError, NotFoundError, UnavailableError
 from repo_server.operations import Asks, operation
+from repo_server.roles import Right
+from repo_server.store import devices
+from repo_server.store import heartbeats as store
 
 blueprint = Blueprint("heartbeat", __name__)
 
@@ -26,16 +29,32 @@ blueprint = Blueprint("heartbeat", __name__)
 def heartbeat(device_id: uuid.UUID) -> Response:
     """A device says how it is, and hears what it may install."""
     here = context()
-    beat = partial(heartbeats.beat, here.db, here.settings, str(device_id))
+    if here.waiting() > here.settings.most_waiting:
+        raise UnavailableError("too many devices come at once; try again later", here.pacer.retry_seconds())
+    now = here.clock()
+    interval = here.pacer.next_seconds(now)
+    beat = partial(heartbeats.beat, here.db, here.settings, str(device_id), now=now, interval_seconds=interval)
     try:
         said = body.read(wire.Heartbeat, body.HEARTBEAT_BYTES)
-        answer = beat(said, here.clock(), token_sha256=ids.sha256_hex(bearer()))
+        answer = beat(said, token_sha256=ids.sha256_hex(bearer()))
     except ApiError:
         device_by_bearer(device_id, pending=True)  # a stranger hears only that it is one
         raise
     except heartbeats.NotRecognisedError:
         device_by_bearer(device_id, pending=True)
-        answer = beat(said, here.clock(), token_sha256=None)
+        answer = beat(said, token_sha256=None)
     else:
         recognised(f"device:{device_id}")
     return answers.respond(answer)
+
+
+@blueprint.get("/devices/<uuid:device_id>/heartbeats")
+@operation("A device's heartbeats", {200: answers.Page[answers.Heartbeat]}, right=Right.VIEW, query=wire.PageQuery)
+def heartbeats_of(device_id: uuid.UUID) -> Response:
+    """One page, the newest first; as far back as they are kept."""
+    connection = context().db.connection()
+    row = devices.find(connection, str(device_id))
+    if row is None:
+        raise NotFoundError("there is no such device")
+    rows = store.list_page(connection, row, body.read_query(wire.PageQuery))
+    return answers.respond(answers.Page[answers.Heartbeat](items=rows.items, next_cursor=rows.next_cursor))

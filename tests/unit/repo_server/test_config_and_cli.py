@@ -156,4 +156,4 @@ def test_a_file_that_is_no_database_is_refused_with_a_sentence(tmp_path: Path) -
     (tmp_path / "repo_server.db").write_text("not a database" * 100)
     result = run("devices", "--state", tmp_path)
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
-    assert "the database cannot be used" in result.output
+    assert "is damaged" in result.output

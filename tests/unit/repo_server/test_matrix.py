@@ -76,6 +76,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("POST", "/api/v1/devices/"): Row({"enrollment token"}, {}, registration(id=NEW_DEVICE, token="new")),
     ("GET", "/api/v1/devices/"): keyed(VIEW),
     ("GET", A_DEVICE): keyed(VIEW),
+    ("GET", f"{A_DEVICE}/heartbeats"): keyed(VIEW),
     ("PATCH", A_DEVICE): keyed(OPERATE, {"name": "x"}),
     ("DELETE", A_DEVICE): keyed(OPERATE),
     ("POST", f"{A_DEVICE}/approve"): keyed(OPERATE),

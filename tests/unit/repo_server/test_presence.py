@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlite_utils
 
-from repo_server import migrations
+from repo_server import housekeeping, migrations
 from repo_server.db import Database
 from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, TOKEN, heartbeat
 from tests.unit.repo_server.conftest import Service
@@ -98,6 +98,34 @@ def test_each_heartbeat_names_the_one_before_it(service: Service) -> None:
     assert [(row["device_id"] == DEVICE, row["id"], row["previous_id"]) for row in rows] == [
         (True, 1, None), (False, 2, None), (False, 3, 2), (True, 4, 1), (True, 5, 4),
     ]  # fmt: skip
+
+
+def test_the_heartbeats_of_a_device_are_listed_from_the_newest_back(service: Service) -> None:
+    for device in (DEVICE, OTHER_DEVICE):
+        service.register(id=device, token=device)
+    for number in range(5):
+        gate = {"decision": "defer", "reason": "BUSY", "retry_at": "2026-03-29T04:30:00Z"} if number == 4 else None
+        service.beat(device=DEVICE, token=DEVICE, uptime_seconds=number, gate=gate, reboot_required=number == 3)
+        service.beat(device=OTHER_DEVICE, token=OTHER_DEVICE)
+    key, path = service.key("viewer"), f"/api/v1/devices/{DEVICE}/heartbeats"
+    found: list[Any] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = service.request("GET", f"{path}?limit=2" + (f"&cursor={cursor}" if cursor else ""), key=key).get_json()
+        found += page["items"]
+        cursor = page["next_cursor"]
+    assert [item["uptime_seconds"] for item in found] == [4, 3, 2, 1, 0]
+    assert found[0]["gate"] == {"decision": "defer", "reason": "BUSY", "retry_at": "2026-03-29T04:30:00Z"}
+    assert (found[1]["gate"], found[1]["reboot_required"], found[2]["reboot_required"]) == (None, True, False)
+    first = service.request("GET", f"{path}?limit=2", key=key).get_json()["next_cursor"]
+    service.now += timedelta(days=30)
+    housekeeping.prune(service.db, timedelta(days=1), service.now)
+    assert service.request("GET", f"{path}?cursor={first}", key=key).get_json() == {"items": [], "next_cursor": None}
+    for bad in ("nonsense", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"):
+        answer = service.request("GET", f"{path}?cursor={bad}", key=key)
+        assert answer.status_code in {200, 422}
+        assert answer.status_code == 422 or answer.get_json()["items"] == []
+    assert service.request("GET", f"/api/v1/devices/{THIRD}/heartbeats", key=key).status_code == 404
 
 
 def test_what_seldom_changes_is_kept_when_it_does(service: Service) -> None:
