@@ -14,6 +14,7 @@ from repo_server import (
     config,
     development_clock,
     errors,
+    events,
     logs,
     metrics,
     proxies,
@@ -37,6 +38,8 @@ def create_app(settings: config.Settings, clock: Callable[[], datetime] = times.
     app.config["MAX_FORM_MEMORY_SIZE"] = body.BODY_BYTES
     here = Context(settings, Database(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds), clock)
     app.extensions[KEY] = here
+    bus = app.extensions[events.KEY] = events.Bus(settings.streams)
+    here.db.after_commit(bus.publish)
     logs.install(app)
     metrics.install(app, here)
     errors.install(app)
@@ -48,8 +51,9 @@ def create_app(settings: config.Settings, clock: Callable[[], datetime] = times.
 
 def from_environment() -> Flask:
     """For gunicorn: settings from the environment that ``repo-server serve`` has set."""
-    logs.configure()
-    app = create_app(config.load({}, os.environ), development_clock.clock(os.environ))
+    settings = config.load({}, os.environ)
+    logs.configure(settings.log_format)
+    app = create_app(settings, development_clock.clock(os.environ))
     here: Context = app.extensions[KEY]
     since = here.clock()
     Ticker(lambda: steering.tick(here.db, here.settings, here.clock(), since), here.settings.tick_seconds).start()

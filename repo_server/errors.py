@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 import traceback
-import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from flask import Flask, Response, g, json
 from werkzeug.exceptions import HTTPException
+
+from repo_server import logs
 
 _KINDS = {
     400: "bad_request",
@@ -108,6 +109,12 @@ class UnsupportedMediaTypeError(ApiError):
     status = 415
 
 
+class UnavailableError(ApiError):
+    """Not now; ``Retry-After`` says when to try again."""
+
+    status = 503
+
+
 class InvalidError(ApiError):
     """A field is wrong; the message names it."""
 
@@ -157,9 +164,9 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
-        reference = uuid.uuid4().hex[:12]
+        reference = logs.request_id()
         # One line, so that it goes into the request's own line: see logs.py.
-        g.failure = f"error={reference} {describe(error)}"
+        g.failure = describe(error)
         return error_response(500, f"the server failed; its log has the details under {reference}")
 
 
