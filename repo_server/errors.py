@@ -5,12 +5,13 @@ Over HTTP: ``{"error": {"kind": "…", "message": "…"}}``. In the CLI: the mes
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from flask import Flask, Response, g, json
+from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
 from repo_server import logs
@@ -24,10 +25,12 @@ _KINDS = {
     409: "conflict",
     410: "gone",
     413: "too_large",
+    414: "address_too_long",
     415: "unsupported_media_type",
     416: "range_not_satisfiable",
     422: "invalid",
     429: "too_many_requests",
+    431: "headers_too_large",
     500: "internal",
     503: "unavailable",
 }
@@ -126,10 +129,14 @@ def kind_of(status: int) -> str:
     return _KINDS.get(status) or ("internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "bad_request")
 
 
-def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+def error_body(status: int, message: str) -> bytes:
     """The error object."""
-    body = json.dumps({"error": {"kind": kind_of(status), "message": message}}) + "\n"
-    response = Response(body, status, mimetype="application/json")
+    return (json.dumps({"error": {"kind": kind_of(status), "message": message}}) + "\n").encode()
+
+
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The error object as an answer."""
+    response = Response(error_body(status, message), status, mimetype="application/json")
     response.headers.update(headers or {})
     return response
 

@@ -6,14 +6,8 @@ One worker process with threads: group commit, event stream and rate limits live
 from __future__ import annotations
 
 import os
-import signal
-from types import FrameType
-from typing import TYPE_CHECKING
 
 from repo_server.config import load as _load  # gunicorn has a setting called config
-
-if TYPE_CHECKING:
-    from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped] # gunicorn has no types
 
 _settings = _load({}, os.environ)
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
@@ -21,7 +15,7 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 wsgi_app = "repo_server.app:from_environment()"
 bind = f"{_host}:{_settings.port}"
 workers = 1
-worker_class = "gthread"
+worker_class = "repo_server.worker.Worker"
 threads = _settings.threads
 proc_name = "repo-server"
 # On SIGTERM running requests may finish; a large download on a slow line is resumed by apt instead.
@@ -44,17 +38,3 @@ secure_scheme_headers: dict[str, str] = {}
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - not a file of ours
 # systemd steers the process; a second way in is not needed.
 control_socket_disable = True
-
-
-def post_worker_init(worker: ThreadWorker) -> None:
-    """On SIGTERM end the event streams at once: gunicorn waits for whatever still runs."""
-    from repo_server import events  # noqa: PLC0415 - the process that only watches over the worker needs none of it
-
-    bus: events.Bus = worker.wsgi.extensions[events.KEY]
-    graceful = worker.handle_exit
-
-    def end(number: int, frame: FrameType | None) -> None:
-        graceful(number, frame)
-        bus.close()
-
-    signal.signal(signal.SIGTERM, end)
