@@ -99,7 +99,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         check=True, capture_output=True,
     )  # fmt: skip
     settings = {"REPO_SERVER_ACCEL_PREFIX": "/_repo/", "REPO_SERVER_TRUSTED_PROXIES": "127.0.0.1"}
-    with running_server(folder, settings=settings) as server:
+    with running_server(folder, environ=settings) as server:
         deb = server.repository / DEB
         deb.parent.mkdir(parents=True)
         deb.write_bytes(CONTENT)

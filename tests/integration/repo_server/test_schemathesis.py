@@ -42,7 +42,7 @@ class Caller:
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """Failed attempts are not slowed down: schemathesis makes nothing else for a while."""
     folder = tmp_path_factory.mktemp("fuzzed")
-    with running_server(folder, settings={"REPO_SERVER_FAILED_ATTEMPTS_PER_MINUTE": "0"}) as server:
+    with running_server(folder, environ={"REPO_SERVER_FAILED_ATTEMPTS_PER_MINUTE": "0"}) as server:
         (server.repository / "file").write_text("content")
         yield server
 
