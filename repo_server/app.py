@@ -24,6 +24,7 @@ from repo_server import (
 )
 from repo_server.context import KEY, Context
 from repo_server.db import Database
+from repo_server.silence import Silence
 from repo_server.ticker import Ticker
 
 
@@ -57,4 +58,5 @@ def from_environment() -> Flask:
     here: Context = app.extensions[KEY]
     since = here.clock()
     Ticker(lambda: steering.tick(here.db, here.settings, here.clock(), since), here.settings.tick_seconds).start()
+    Ticker(Silence(here.db, app.extensions[events.KEY], here.clock).look, here.settings.tick_seconds).start()
     return app

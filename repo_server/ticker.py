@@ -37,5 +37,5 @@ class Ticker:
             try:
                 self._tick()
             except (sqlite3.Error, OSError, ValueError):
-                _log.exception("looking at the rollouts failed; it is done again in %s s", self._seconds)
+                _log.exception("what time alone does could not be done; it is tried again in %s s", self._seconds)
             self._stop.wait(self._seconds)

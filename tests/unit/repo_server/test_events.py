@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from repo_server import events
 from repo_server.errors import UnavailableError
 from repo_server.events import Bus, Event
+from repo_server.silence import Silence
 from tests.support.fleet_bodies import DEVICE, status
 from tests.unit.repo_server.conftest import Service
 
@@ -173,8 +175,9 @@ def test_changes_are_told_once_they_are_committed(service: Service) -> None:
     service.request("POST", f"/api/v1/updates/{update}/halt", key=operator)
     service.request("DELETE", f"/api/v1/devices/{DEVICE}", key=operator)
     heard = told(stream, 1)
-    assert [event.kind for event in heard if event.kind != "device.online"] == [
-        "device.register", "update.announce", "device_update", "device_update", "device.change", "update.halted",
+    assert [event.kind for event in heard] == [
+        "device.register", "update.announce", "device.online", "device_update", "device_update", "device.change",
+        "update.halted",
         "device.decommission",
     ]  # fmt: skip
     at = "2026-03-29T01:30:00Z"
@@ -186,6 +189,59 @@ def test_changes_are_told_once_they_are_committed(service: Service) -> None:
     ]
     assert heard[0].data == {"id": DEVICE, "at": at}
     assert "Kitchen" not in str(heard)
+
+
+def kinds(stream: Iterator[bytes]) -> list[str]:
+    return [event.kind for event in told(stream, 1)]
+
+
+def test_a_device_that_falls_silent_and_comes_back(service: Service) -> None:
+    stream = iter(watch(service))
+    next(stream)
+    silence = Silence(service.db, service.app.extensions[events.KEY], lambda: service.now)
+    service.register()
+    service.beat("1.0.0")
+    assert kinds(stream) == ["device.register", "device.online"]
+    service.now += timedelta(minutes=5)
+    silence.look()
+    service.beat("1.0.0")
+    assert kinds(stream) == []
+    service.now += timedelta(minutes=16)
+    silence.look()
+    late = told(stream, 1)
+    assert [(event.kind, event.data) for event in late] == [
+        ("device.late", {"id": DEVICE, "at": "2026-03-29T01:50:01Z"})
+    ]
+    silence.look()
+    service.now += timedelta(minutes=1)
+    silence.look()
+    assert kinds(stream) == []
+    service.beat("1.0.0")
+    assert kinds(stream) == ["device.online"]
+    service.now += timedelta(days=2)
+    silence.look()
+    assert kinds(stream) == ["device.late", "device.lost"]
+    service.now -= timedelta(days=1)  # a clock that is set back makes nobody late
+    silence.look()
+    assert kinds(stream) == []
+
+
+def test_an_outage_is_told_as_one_thing_and_to_nobody_where_nobody_watches(service: Service) -> None:
+    bus: Bus = service.app.extensions[events.KEY]
+    silence = Silence(service.db, bus, lambda: service.now)
+    for number in range(300):
+        service.register(id=f"0195e0c8-0000-7000-8000-{number:012x}", token=f"token{number}")
+    service.now += timedelta(days=2)
+    published = bus._published
+    silence.look()
+    assert bus._published == published
+    service.now -= timedelta(days=2)
+    silence = Silence(service.db, bus, lambda: service.now - timedelta(seconds=1))
+    stream = iter(watch(service))
+    next(stream)
+    silence._clock = lambda: service.now + timedelta(days=2)
+    silence.look()
+    assert kinds(stream) == ["reset"]
 
 
 def test_what_is_refused_is_not_told(service: Service) -> None:
