@@ -30,6 +30,8 @@ class EnrollmentTokenRequest(Body):
     group: Channel | None = None
     channel: Channel | None = None
     approval: bool = False
+    recovery: bool = False
+    """Let devices that are not known here ask for approval with their own token; takes ``uses`` and ``expires_at``."""
 
 
 class TokenRotation(Body):

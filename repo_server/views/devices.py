@@ -7,7 +7,7 @@ import uuid
 from flask import Blueprint, Response
 
 from repo_server import answers, answers_identity, body, changes, enrollment, rotation, wire, wire_identity
-from repo_server.auth import device_by_bearer, enrollment_token, who
+from repo_server.auth import comes_back, device_by_bearer, enrollment_token, who
 from repo_server.context import context
 from repo_server.errors import NotFoundError
 from repo_server.operations import NOTHING, Asks, operation
@@ -29,8 +29,12 @@ def register() -> Response:
     """A device announces itself, with an enrollment token."""
     secret = enrollment_token()  # before the body is looked at: strangers get nothing parsed
     here, now = context(), context().clock()
-    given, approval = body.read(wire.Registration), here.settings.approve_devices
-    row, new = enrollment.register(here.db, secret, given, now, approval=approval)
+    given = body.read(wire.Registration)
+    if secret is None:
+        comes_back(given)
+        row, new = enrollment.come_back(here.db, given, now)
+    else:
+        row, new = enrollment.register(here.db, secret, given, now, approval=here.settings.approve_devices)
     answer = answers.Registered(id=row["id"], channel=row["channel"], state=row["state"], server_time=now)
     return answers.respond(answer, 201 if new else 200)
 

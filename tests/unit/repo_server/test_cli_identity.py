@@ -81,6 +81,15 @@ def test_tokens_are_made_with_presets_listed_and_revoked(state: Path) -> None:
     assert again["attic"] is not None
 
 
+def test_a_recovery_is_opened_and_listed(state: Path) -> None:
+    made = good("enroll-token", "recover", "--state", state, "--uses", 5, "--expires", "7d")
+    assert set(made) == {"id", "name", "uses_allowed", "expires_at"}
+    listed = {item["id"]: item for item in good("enroll-token", "list", "--state", state)}
+    assert listed[made["id"]]["recovery"] is True
+    result = run("enroll-token", "recover", "--state", state, "--uses", 5, "--expires", "31d")
+    assert (result.exit_code, "at most 30 days" in result.output) == (1, True)
+
+
 def test_what_the_command_line_does_is_in_the_audit_log_with_its_user(state: Path) -> None:
     key = good("api-key", "create", "--state", state, "--role", "viewer", "--name", "lobby")
     (made,) = [item for item in good("api-key", "list", "--state", state) if item["name"] == "lobby"]
