@@ -69,3 +69,14 @@ class AuditEntry(Answer):
     subject: str
     detail: dict[str, Any]
     """``before`` and ``after`` where there is something to say; never a secret."""
+
+
+class Export(Answer):
+    """Everything that is kept about one device; the tables' rows as they are, of tokens only the fingerprints."""
+
+    exported_at: Time
+    device: dict[str, Any]
+    heartbeats: list[dict[str, Any]]
+    updates: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+    audit: list[AuditEntry]

@@ -41,6 +41,13 @@ class TokenRotation(Body):
     """Of the device's next token, which it has made itself."""
 
 
+class DecommissionQuery(Query):
+    """DELETE /api/v1/devices/{id}."""
+
+    erase: bool = False
+    """Delete what is kept about the home as well."""
+
+
 class ApproveQuery(Query):
     """POST /api/v1/devices/{id}/approve."""
 

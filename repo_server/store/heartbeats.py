@@ -14,7 +14,8 @@ from repo_server.presence import Deadlines
 
 _DEVICE = """SELECT rowid, id, token_sha256, state, channel, group_name, hold, timezone_override, debian, architecture,
  agent_version, timezone, assistant, installed, active, boot_id, gate_decision, gate_reason, update_id, update_status,
- last_seen_at, last_heartbeat_id, rotation_requested_at FROM devices WHERE id = ?"""
+ last_heartbeat_id, rotation_requested_at, last_seen_at, boot_overlaps,
+ cloned_suspected_at FROM devices WHERE id = ?"""
 _ADD = """INSERT INTO heartbeats (device_id, previous_id, received_at, sent_at, boot_id, clock_synchronised,
  uptime_seconds, agent_version, installed, active, idle_seconds, gate_decision, gate_reason, gate_retry_at, update_id,
  update_status, reboot_required) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""

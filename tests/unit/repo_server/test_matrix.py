@@ -80,6 +80,8 @@ ROWS: dict[tuple[str, str], Row] = {
     ("DELETE", A_DEVICE): keyed(OPERATE),
     ("POST", f"{A_DEVICE}/approve"): keyed(OPERATE),
     ("DELETE", f"{A_DEVICE}/reenrollment"): keyed(OPERATE),
+    ("GET", f"{A_DEVICE}/export"): keyed(OPERATE),
+    ("DELETE", f"{A_DEVICE}/data"): keyed(OPERATE),
     ("POST", f"{A_DEVICE}/rotate-token"): keyed(OPERATE),
     ("POST", f"{A_DEVICE}/token"): of_device({"token_sha256": "0" * 64}),
     ("POST", f"{A_DEVICE}/heartbeat"): of_device(heartbeat(), "pending device"),
