@@ -104,7 +104,8 @@ class Exchange:
         try:
             self._exchange()
         except RefusedError as error:
-            if error.status == _UNKNOWN and self._ledger.memory.registered and self._tokens.another():
+            unknown = error.status == _UNKNOWN and self._ledger.memory.registered
+            if unknown and (self._tokens.another() or self._comes_back()):
                 self._schedule(_SOON)
             else:
                 self._refused(error)
@@ -143,6 +144,21 @@ class Exchange:
         self._ledger.remember(registered=True, channel=answer.channel, stopped=None, pending=answer.state == PENDING)
         self._write_apt_source()
         self._enrolled()
+
+    def _comes_back(self) -> bool:
+        """Ask a server that does not know this device any more, restored from a backup, to take it up again.
+
+        The enrollment token is gone, so the device shows its own; whether that is heard is the operator's decision.
+        """
+        token = self._tokens.identity.token
+        settings = replace(self._settings, enrollment_token=token)
+        try:
+            answer = register(self._server, settings, self._tokens.identity, self._host, self._zone().name)
+        except ServerError:
+            return False  # the refusal of the token is what counts
+        _log.info("the server has taken up this device again (%s)", answer.state)
+        self._ledger.remember(pending=answer.state == PENDING)
+        return True
 
     def _heard(self, answer: HeartbeatAnswer) -> None:
         if self._tokens.accepted():

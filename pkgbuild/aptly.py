@@ -202,6 +202,15 @@ class Aptly:
         with self._talking(f"deleting snapshot {name}"):
             self._snapshots.delete(name)
 
+    def published(self) -> list[tuple[str, str, str]]:
+        """Prefix, distribution and snapshot of everything that is published from a snapshot, in order."""
+        with self._talking("listing what is published"):
+            return sorted(
+                (str(point.prefix), str(point.distribution), str(point.sources[0]["Name"]))
+                for point in self._publish.list()
+                if point.source_kind == "snapshot"
+            )
+
     def published_snapshot(self, prefix: str, distribution: str) -> str | None:
         """The snapshot that is published there, or None."""
         with self._talking("listing what is published"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pkgbuild import agent, config, keyring, keys, payload, release, requirements, stack, versions
+from pkgbuild import agent, config, keyring, keys, payload, release, requirements, resign, stack, versions
 from pkgbuild.aptly import Aptly
 from pkgbuild.errors import EXIT_CODES, Kind, PkgbuildError, disk_full, is_disk_full
 from pkgbuild.progress import Progress, human_size
@@ -187,6 +187,15 @@ def agent_command(*, deb: Path, channel: str | None) -> None:
         chosen = config.channel_name(channel or settings.file.default_channel)
         done = agent.publish(settings, deb, chosen, Progress(agent.STEPS))
         print(f"{done['name']} {done['version']} is published on {chosen} ({', '.join(done['debians'])})")
+
+
+@main.command("resign")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def resign_command(*, as_json: bool) -> None:
+    """Sign what is published anew, so that devices can tell it from a frozen copy; a timer does it daily."""
+    with _errors(as_json=as_json):
+        done = resign.resign(config.load(config.settings_path()), click.echo)
+        print(json.dumps(done) if as_json else f"signed anew: {', '.join(done) or 'nothing is published yet'}")
 
 
 @main.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from repo_server import answers_identity as answers
 from repo_server import wire_identity as wire
@@ -12,6 +12,8 @@ from repo_server.errors import ConflictError, InvalidError, NotFoundError
 from repo_server.roles import Role
 from repo_server.store import audit, credentials
 from repo_server.store.credentials import API_KEYS, ENROLLMENT_TOKENS, Preset
+
+LONGEST_RECOVERY = timedelta(days=30)
 
 
 def create_api_key(db: Database, given: wire.ApiKeyRequest, who: str, now: datetime) -> answers.NewApiKey:
@@ -30,8 +32,10 @@ def create_api_key(db: Database, given: wire.ApiKeyRequest, who: str, now: datet
 def create_enrollment_token(
     db: Database, given: wire.EnrollmentTokenRequest, who: str, now: datetime
 ) -> answers.NewEnrollmentToken:
-    """Make a token. Raises ``InvalidError`` where it would have expired already."""
+    """Make a token. Raises ``InvalidError`` where it would have expired already, or a recovery has no bounds."""
     _in_future(given.expires_at, now)
+    if given.recovery:
+        _bounded(given, now)
     tables = db.tables()
 
     def work(connection: sqlite3.Connection) -> answers.NewEnrollmentToken:
@@ -42,10 +46,11 @@ def create_enrollment_token(
             now,
             uses_allowed=given.uses,
             expires_at=given.expires_at,
-            preset=Preset(given.group, given.channel, given.approval),
+            preset=Preset(given.group, given.channel, given.approval, given.recovery),
         )
         row = _made(connection, ENROLLMENT_TOKENS, secret)
-        return answers.NewEnrollmentToken(**credentials.enrollment_token_values(row), secret=secret)
+        shown = None if given.recovery else secret
+        return answers.NewEnrollmentToken(**credentials.enrollment_token_values(row), secret=shown)
 
     return db.write(work)
 
@@ -89,6 +94,14 @@ def _before(row: sqlite3.Row, more: str) -> dict[str, object]:
 def _in_future(expires_at: datetime | None, now: datetime) -> None:
     if expires_at is not None and expires_at <= now:
         raise InvalidError("expires_at: lies in the past")
+
+
+def _bounded(given: wire.EnrollmentTokenRequest, now: datetime) -> None:
+    """Anyone may ask for approval while a recovery is open: it has to end, and takes a limited number."""
+    if given.uses is None:
+        raise InvalidError("uses: a recovery takes a limited number of devices; say how many")
+    if given.expires_at is None or given.expires_at - now > LONGEST_RECOVERY:
+        raise InvalidError(f"expires_at: a recovery ends after at most {LONGEST_RECOVERY.days} days; say when")
 
 
 def _made(connection: sqlite3.Connection, table: str, secret: str) -> sqlite3.Row:

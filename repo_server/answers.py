@@ -146,6 +146,8 @@ class Device(Answer):
     reboot_required: bool
     hold: str | None
     reenrollment: Reenrollment | None
+    cloned_suspected_at: Time | None
+    """Since when two machines seem to go by this device's identity."""
     rotation: Literal["requested", "waiting"] | None
     """Of the device's token: an operator has asked for it; the device has told its new one and not used it yet."""
 

@@ -38,15 +38,17 @@ class EnrollmentToken(Answer):
     """Wins over the channel that a device asks for."""
     approval: bool
     """Whether an operator has to approve each device."""
+    recovery: bool
+    """Devices that are not known here may ask for approval with their own token, while this lasts."""
     created_at: Time
     expires_at: Time | None
     revoked_at: Time | None
 
 
 class NewEnrollmentToken(EnrollmentToken):
-    """A token that was made just now; its secret is never shown again."""
+    """A token that was made just now; its secret is never shown again. A recovery has none."""
 
-    secret: str
+    secret: str | None
 
 
 class TokenTaken(Answer):
@@ -67,3 +69,14 @@ class AuditEntry(Answer):
     subject: str
     detail: dict[str, Any]
     """``before`` and ``after`` where there is something to say; never a secret."""
+
+
+class Export(Answer):
+    """Everything that is kept about one device; the tables' rows as they are, of tokens only the fingerprints."""
+
+    exported_at: Time
+    device: dict[str, Any]
+    heartbeats: list[dict[str, Any]]
+    updates: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+    audit: list[AuditEntry]

@@ -15,6 +15,7 @@ from repo_server import (
     config,
     development_clock,
     errors,
+    events,
     housekeeping,
     logs,
     metrics,
@@ -27,6 +28,7 @@ from repo_server import (
 from repo_server.context import KEY, Context
 from repo_server.db import Database
 from repo_server.pacing import Pacer
+from repo_server.silence import Silence
 from repo_server.ticker import Ticker
 
 
@@ -48,6 +50,8 @@ def create_app(
     here = Context(settings, db, clock, Pacer(settings.pace), waiting)
     here.pacer.begin(db.connection())
     app.extensions[KEY] = here
+    bus = app.extensions[events.KEY] = events.Bus(settings.streams)
+    here.db.after_commit(bus.publish)
     logs.install(app)
     metrics.install(app, here)
     errors.install(app)
@@ -59,11 +63,14 @@ def create_app(
 
 def from_environment() -> Flask:
     """For gunicorn: settings from the environment that ``repo-server serve`` has set."""
-    logs.configure()
-    app = create_app(config.load({}, os.environ), development_clock.clock(os.environ), pool.waiting)
+    settings = config.load({}, os.environ)
+    logs.configure(settings.log_format)
+    app = create_app(settings, development_clock.clock(os.environ), pool.waiting)
     here: Context = app.extensions[KEY]
     since = here.clock()
     Ticker(lambda: steering.tick(here.db, here.settings, here.clock(), since), here.settings.tick_seconds).start()
+    silence = Silence(here.db, app.extensions[events.KEY], here.clock)
+    Ticker(silence.look, here.settings.tick_seconds, "looking for silent devices").start()
     here.db.leave_checkpoints()
     Ticker(lambda: housekeeping.tick(here), housekeeping.SECONDS, "housekeeping").start()
     count = "counting the devices"

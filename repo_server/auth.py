@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from flask import g, request
 
-from repo_server import ids, rotation
+from repo_server import enrollment, ids, rotation, wire
 from repo_server.context import context
 from repo_server.errors import ForbiddenError, GoneError, UnauthorizedError
 from repo_server.roles import Right, allows, roles_with
@@ -66,15 +66,27 @@ def check_api_key(right: Right) -> None:
         raise ForbiddenError(f"a key of the role {key.role} may not do this; use one of: {able}")
 
 
-def enrollment_token() -> str:
-    """The bearer token, if it is an enrollment token that exists. Raises ``UnauthorizedError``."""
-    secret = bearer()
-    token = credentials.find_enrollment_token(context().db.connection(), secret)
-    if token is None:
-        message = "this enrollment token is not known, or was revoked"
-        raise UnauthorizedError(message, "Bearer", f"token {_short(secret)}")
-    recognised(f"enrollment_token:{token.name}")
-    return secret
+def enrollment_token() -> str | None:
+    """The bearer token, if it is an enrollment token that exists.
+
+    None where it is none, and devices may come back with their own token now: see ``comes_back``. Raises
+    ``UnauthorizedError``.
+    """
+    secret, here = bearer(), context()
+    token = credentials.find_enrollment_token(here.db.connection(), secret)
+    if token is not None:
+        recognised(f"enrollment_token:{token.name}")
+        return secret
+    if credentials.find_recovery(here.db.connection(), here.clock()) is None:
+        raise UnauthorizedError(enrollment.NOT_KNOWN, "Bearer", f"token {_short(secret)}")
+    return None
+
+
+def comes_back(given: wire.Registration) -> None:
+    """Let in a device that registers with its own token. Raises ``UnauthorizedError``."""
+    if not credentials.matches(bearer(), given.token_sha256):
+        raise UnauthorizedError(enrollment.NOT_KNOWN, "Bearer", f"device {given.id}")
+    recognised(f"device:{given.id}")
 
 
 def bearer() -> str:

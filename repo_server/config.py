@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -49,6 +49,10 @@ class Settings(BaseModel):
     """How long heartbeats are kept; what was last heard of each device is kept for ever."""
     busy_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
     """How long a write waits for another process that holds the database."""
+    log_format: Literal["text", "json"] = "text"
+    """One line a request, for people or for programs."""
+    event_streams: int | None = Field(default=None, ge=1, le=64)
+    """How many may watch ``/api/v1/events`` at once; each holds a thread. By default a quarter of the threads."""
     accel_prefix: str | None = Field(default=None, pattern=r"^/([A-Za-z0-9_.-]+/)+$")
     """Behind nginx: the internal address of ``repository_dir`` there. We check who asks, nginx sends the bytes."""
     trusted_proxies: tuple[str, ...] = ()
@@ -130,6 +134,11 @@ class Settings(BaseModel):
     def tolerance(self) -> Tolerance:
         """When a silent device is late, and lost."""
         return Tolerance(self.missed_heartbeats, max(self.missed_heartbeats, self.lost_heartbeats))
+
+    @property
+    def streams(self) -> int:
+        """How many may watch events at once."""
+        return self.event_streams if self.event_streams is not None else max(1, self.threads // 4)
 
     def environment(self) -> dict[str, str]:
         """The same settings as environment variables, for the process that gunicorn runs."""

@@ -16,11 +16,13 @@ import sqlite_utils
 
 from repo_server import migrations
 from repo_server.errors import SchemaError
+from repo_server.events import Event, Writer
 from repo_server.group_commit import Durability, GroupCommit
 
 __all__ = ["Database", "Durability"]
 
 _T = TypeVar("_T")
+_C = TypeVar("_C", bound=sqlite3.Connection)
 
 _READER_CACHE_KIB = 512
 """Small: there is one a thread, and each commit makes it worthless."""
@@ -44,7 +46,7 @@ class Database:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         try:
-            self._writer = self._open(_WRITER_CACHE_KIB)
+            self._writer = self._open(_WRITER_CACHE_KIB, Writer)
             migrations.migrate(sqlite_utils.Database(self._writer))
         except BaseException as error:
             self.close()
@@ -68,7 +70,7 @@ class Database:
         existing: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if existing is not None:
             return existing
-        connection = self._open(_READER_CACHE_KIB)
+        connection = self._open(_READER_CACHE_KIB, sqlite3.Connection)
         connection.execute("PRAGMA query_only=ON")
         self._local.connection = connection
         return connection
@@ -87,6 +89,13 @@ class Database:
         timeout, the disk is full.
         """
         return self._commits.run(work, durability)
+
+    def after_commit(self, tell: Callable[[list[Event]], None]) -> None:
+        """Have ``tell`` called with the events of each transaction (``events.note``) once it is on disk.
+
+        It is called while others wait to write: it must neither wait nor fail.
+        """
+        self._commits.after_commit = tell
 
     def remember(self, key: Hashable, load: Callable[[], _T]) -> _T:
         """What ``load`` reads, kept until anything but a heartbeat is written, here or by another process.
@@ -115,7 +124,7 @@ class Database:
         while self._opened:
             self._opened.pop().close()
 
-    def _open(self, cache_kib: int) -> sqlite3.Connection:
+    def _open(self, cache_kib: int, factory: type[_C]) -> _C:
         # check_same_thread: close() may close all of them, and the writer goes from thread to thread.
         connection = sqlite3.connect(
             self.path,
@@ -123,6 +132,7 @@ class Database:
             isolation_level=None,
             check_same_thread=False,
             cached_statements=_STATEMENTS,
+            factory=factory,
         )
         self._opened.append(connection)  # first of all: what follows fails on a file that is no database
         connection.row_factory = sqlite3.Row

@@ -11,6 +11,8 @@ from repo_server.errors import ConflictError, GoneError, NotFoundError, Unauthor
 from repo_server.store import audit, credentials, devices, identity, progress
 from repo_server.store.credentials import EnrollmentToken
 
+NOT_KNOWN = "this enrollment token is not known, or was revoked"
+
 
 def register(
     db: Database, secret: str, given: wire.Registration, now: datetime, *, approval: bool = False
@@ -27,7 +29,7 @@ def register(
     def work(connection: sqlite3.Connection) -> tuple[sqlite3.Row, bool] | None:
         token = credentials.find_enrollment_token(connection, secret)  # its uses count only inside the transaction
         if token is None:
-            raise UnauthorizedError("this enrollment token is not known, or was revoked", "Bearer")
+            raise UnauthorizedError(NOT_KNOWN, "Bearer")
         existing = devices.find(connection, given.id)
         if existing is None:
             _use(connection, token, now)
@@ -55,6 +57,34 @@ def register(
             f"(`repo-server devices approve {given.id}`), then the device is let in when it asks again"
         )
     return done
+
+
+def come_back(db: Database, given: wire.Registration, now: datetime) -> tuple[sqlite3.Row, bool]:
+    """Take up a device that shows its own token instead of an enrollment token; returns its row and whether it is new.
+
+    A server that was restored from a backup does not know the devices that registered since, and these have deleted
+    their enrollment token. While an admin has opened a recovery, they wait for approval like new ones. ``given`` must
+    be proven already: its hash is that of the token that was shown. Raises ``UnauthorizedError`` and ``GoneError``.
+    """
+
+    def work(connection: sqlite3.Connection) -> tuple[sqlite3.Row, bool]:
+        existing = devices.find(connection, given.id)
+        if existing is None:
+            token = credentials.find_recovery(connection, now)
+            if token is None:
+                raise UnauthorizedError(NOT_KNOWN, "Bearer", f"device {given.id}")
+            _use(connection, token, now)
+            identity.insert(connection, given, token, devices.PENDING, now)
+            after = {"state": devices.PENDING}
+            audit.record(connection, now, f"device:{given.id}", "device.come_back", given.id, after=after)
+            return device(connection, given.id), True
+        if not credentials.is_one_of(given.token_sha256, existing["token_sha256"], existing["next_token_sha256"]):
+            raise UnauthorizedError(NOT_KNOWN, "Bearer", f"device {given.id}")
+        if existing["state"] == devices.DECOMMISSIONED:
+            raise GoneError("this device was decommissioned; it needs a new id")
+        return existing, False
+
+    return db.write(work)
 
 
 def approve(db: Database, device_id: str, fingerprint: str | None, who: str, now: datetime) -> sqlite3.Row:

@@ -5,14 +5,16 @@ Over HTTP: ``{"error": {"kind": "…", "message": "…"}}``. In the CLI: the mes
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import traceback
-import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from flask import Flask, Response, g, json
+from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
+
+from repo_server import logs
 
 _KINDS = {
     400: "bad_request",
@@ -23,10 +25,12 @@ _KINDS = {
     409: "conflict",
     410: "gone",
     413: "too_large",
+    414: "address_too_long",
     415: "unsupported_media_type",
     416: "range_not_satisfiable",
     422: "invalid",
     429: "too_many_requests",
+    431: "headers_too_large",
     500: "internal",
     503: "unavailable",
 }
@@ -119,7 +123,7 @@ class UnavailableError(ApiError):
 
     status = 503
 
-    def __init__(self, message: str, retry_seconds: int) -> None:
+    def __init__(self, message: str, retry_seconds: int = 10) -> None:
         super().__init__(message, {"Retry-After": str(retry_seconds)})
 
 
@@ -128,10 +132,14 @@ def kind_of(status: int) -> str:
     return _KINDS.get(status) or ("internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "bad_request")
 
 
-def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+def error_body(status: int, message: str) -> bytes:
     """The error object."""
-    body = json.dumps({"error": {"kind": kind_of(status), "message": message}}) + "\n"
-    response = Response(body, status, mimetype="application/json")
+    return (json.dumps({"error": {"kind": kind_of(status), "message": message}}) + "\n").encode()
+
+
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The error object as an answer."""
+    response = Response(error_body(status, message), status, mimetype="application/json")
     response.headers.update(headers or {})
     return response
 
@@ -183,9 +191,9 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
-        reference = uuid.uuid4().hex[:12]
+        reference = logs.request_id()
         # One line, so that it goes into the request's own line: see logs.py.
-        g.failure = f"error={reference} {describe(error)}"
+        g.failure = describe(error)
         return error_response(500, f"the server failed; its log has the details under {reference}")
 
 

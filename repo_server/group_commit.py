@@ -19,6 +19,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
+from repo_server.events import RESET, Event, Writer
+
 _T = TypeVar("_T")
 _Work = Callable[[sqlite3.Connection], Any]
 
@@ -56,7 +58,7 @@ class _UndoOneError(Exception):
 class GroupCommit:
     """Runs works on the one connection that writes; ``epoch`` changes with all that is no mere heartbeat."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Writer) -> None:
         """``connection``: in autocommit, used by nobody else, and by several threads one after the other."""
         self._connection = connection
         self._mutex = threading.Lock()
@@ -65,6 +67,9 @@ class GroupCommit:
         self._leader: int | None = None
         self._durability: Durability | None = None
         self._data_version: int | None = None
+        self._connection.noted = []
+        self.after_commit: Callable[[list[Event]], None] = lambda _: None
+        """Called with the events that a transaction has noted, once it is on disk; must neither wait nor fail."""
         self.epoch = 0
 
     @property
@@ -130,6 +135,8 @@ class GroupCommit:
             self._roll_back()
             if not isinstance(error, Exception):
                 raise
+        else:
+            self._tell()
 
     def _attempt(self, batch: list[_Job], *, savepoints: bool) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -150,7 +157,7 @@ class GroupCommit:
 
     def _run_bare(self, job: _Job, *, alone: bool) -> None:
         """Without a savepoint, which costs as much as a small work: most who fail do so before they have written."""
-        before = self._connection.total_changes
+        before, noted_before = self._connection.total_changes, len(self._connection.noted)
         try:
             job.result = job.work(self._connection)
         except Exception as error:
@@ -158,10 +165,12 @@ class GroupCommit:
                 raise
             if self._connection.total_changes != before:
                 raise _UndoOneError from error
+            del self._connection.noted[noted_before:]
             job.error = error
 
     def _run_in_savepoint(self, job: _Job) -> None:
         connection = self._connection
+        noted_before = len(connection.noted)
         connection.execute("SAVEPOINT one")
         try:
             job.result = job.work(connection)
@@ -169,6 +178,7 @@ class GroupCommit:
             if not connection.in_transaction:
                 raise
             connection.execute("ROLLBACK TO one")
+            del connection.noted[noted_before:]
             job.error = error
         if connection.in_transaction:
             connection.execute("RELEASE one")
@@ -177,11 +187,20 @@ class GroupCommit:
         """Another process, the CLI, may have written."""
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
+            if self._data_version is not None:
+                self._connection.noted.append(RESET)  # what it was is not known here
             self._data_version = version
             self.epoch += 1
 
+    def _tell(self) -> None:
+        if self._connection.noted:
+            noted, self._connection.noted = self._connection.noted, []
+            self.after_commit(noted)
+
     def _roll_back(self) -> None:
         self.epoch += 1
+        # What another process has written stays written.
+        self._connection.noted = [event for event in self._connection.noted if event is RESET]
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 

@@ -11,7 +11,7 @@ from repo_server.config import Settings
 from repo_server.db import Database, Durability
 from repo_server.errors import GoneError
 from repo_server.grant import Decision, DeviceFacts, Grant, Nothing, Withhold, grant
-from repo_server.store import devices, heartbeats, progress, updates
+from repo_server.store import clones, devices, heartbeats, progress, updates
 
 
 class NotRecognisedError(Exception):
@@ -43,6 +43,8 @@ def beat(
             raise NotRecognisedError
         if row["state"] == devices.DECOMMISSIONED:  # since it was recognised
             raise GoneError(devices.GONE)
+        if row["boot_id"] not in {heartbeat.boot_id, None}:
+            clones.notice(connection, row, heartbeat, now)
         heartbeats.record(connection, row, heartbeat, interval_seconds=interval_seconds, deadlines=deadlines, now=now)
         known = progress.known(connection, row["id"])
         facts = DeviceFacts(

@@ -1,25 +1,42 @@
-"""The log: one line a request, without bodies, query strings or secrets."""
+"""The log: one line a request, without bodies, query strings or secrets; for people, or as JSON for programs."""
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+import secrets
 import sys
 import time
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from flask import Flask, Response, g, request
+
+REQUEST_ID_HEADER = "X-Request-ID"
+TEXT, JSON = "text", "json"
 
 _log = logging.getLogger("repo_server")
 _LONGEST_PATH = 300
 _SAFE = "/:@!$&'()*+,;=~-._"
 _PLAIN = re.compile(f"[A-Za-z0-9{re.escape(_SAFE)}]*", re.ASCII)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
-def configure() -> None:
-    """Send our log to standard error, where systemd and gunicorn's own lines go."""
+class _JsonFormatter(logging.Formatter):
+    """One object a line; a request's fields are its own keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", None) or {"message": record.getMessage()}
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03}Z"
+        return json.dumps({"time": at, "level": record.levelname.lower(), **fields})
+
+
+def configure(form: str = TEXT) -> None:
+    """Send our log to standard error, where systemd and gunicorn's own lines go; ``form``: ``text`` or ``json``."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler.setFormatter(_JsonFormatter() if form == JSON else text)
     _log.handlers[:] = [handler]
     _log.setLevel(logging.INFO)
     _log.propagate = False
@@ -33,16 +50,16 @@ def _quoted(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else quote(text, safe=_SAFE)
 
 
-def _size(response: Response) -> str:
-    """The body's bytes, as promised to the client; "-" where it is not known in advance."""
-    # A file that is streamed has only its header; other bodies only get one after this line is written.
-    promised = response.content_length
-    sent = 0 if request.method == "HEAD" else promised if promised is not None else response.calculate_content_length()
-    return "-" if sent is None else f"{sent}B"
+def request_id() -> str:
+    """Of the current request: the client's own where it sent a fitting one, so that logs can be laid side by side."""
+    if "request_id" not in g:
+        given = request.headers.get(REQUEST_ID_HEADER, "")
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(6)
+    return str(g.request_id)
 
 
 def install(app: Flask) -> None:
-    """Log each request as it is answered; a failure's reference and place go on the same line."""
+    """Log each request as it is answered; a failure's place goes on the same line."""
 
     @app.before_request
     def start() -> None:
@@ -50,18 +67,46 @@ def install(app: Flask) -> None:
 
     @app.after_request
     def line(response: Response) -> Response:
-        milliseconds = (time.perf_counter() - g.get("started", time.perf_counter())) * 1000
-        path, who = _quoted(request.path)[:_LONGEST_PATH], _quoted(str(g.get("who", "-")))
-        failure = g.get("failure", "")
-        _log.log(
-            logging.ERROR if failure else logging.INFO,
-            "%s %s %d %s %.1fms who=%s%s",
-            _quoted(request.method)[:20],
-            path,
-            response.status_code,
-            _size(response),
-            milliseconds,
-            who,
-            f" {failure}" if failure else "",
-        )
+        fields = _fields(response)
+        failed = "failure" in fields
+        _log.log(logging.ERROR if failed else logging.INFO, "%s", _text(fields), extra={"fields": fields})
+        if REQUEST_ID_HEADER in request.headers:
+            response.headers[REQUEST_ID_HEADER] = request_id()
         return response
+
+
+def _fields(response: Response) -> dict[str, object]:
+    """What is known of a request; whatever a client chose is quoted, so that it cannot write lines of its own."""
+    milliseconds = (time.perf_counter() - g.get("started", time.perf_counter())) * 1000
+    rule = request.url_rule
+    fields: dict[str, object] = {
+        "method": _quoted(request.method)[:20],
+        "path": _quoted(request.path)[:_LONGEST_PATH],
+        "route": rule.rule if rule is not None else None,
+        "status": response.status_code,
+        "bytes": _size(response),
+        "milliseconds": round(milliseconds, 1),
+        "who": _quoted(str(g.get("who", "-"))),
+        "client": _quoted(request.remote_addr or "-"),
+        "request": request_id(),
+    }
+    if "failure" in g:
+        fields["failure"] = g.failure
+    return fields
+
+
+def _text(fields: Mapping[str, object]) -> str:
+    size = "-" if fields["bytes"] is None else f"{fields['bytes']}B"
+    start = f"{fields['method']} {fields['path']} {fields['status']} {size} {fields['milliseconds']}ms"
+    rest = f"who={fields['who']} client={fields['client']} request={fields['request']}"
+    return f"{start} {rest} {fields['failure']}" if "failure" in fields else f"{start} {rest}"
+
+
+def _size(response: Response) -> int | None:
+    """The body's bytes, as promised to the client; None where it is not known in advance."""
+    if request.method == "HEAD":
+        return 0
+    # A file that is streamed has only its header; other bodies only get one after this line is written. A stream
+    # without an end must not be asked.
+    promised: int | None = response.content_length
+    return promised if promised is not None or response.is_streamed else response.calculate_content_length()

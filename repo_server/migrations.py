@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
@@ -34,10 +36,24 @@ def applied(db: sqlite_utils.Database) -> list[str]:
     return [step.name for step in _steps.applied(db)]
 
 
+def missing(connection: sqlite3.Connection) -> list[str]:
+    """The names of the steps that the database does not have yet; writes nothing.
+
+    Raises ``SchemaError`` where a newer program has written it.
+    """
+    rows = connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", (_steps.name,))
+    has, known = [row[0] for row in rows], _known_names()
+    _refuse([name for name in has if name not in known])
+    return [name for name in known if name not in has]
+
+
 def refuse_newer(db: sqlite_utils.Database) -> None:
     """Raises ``SchemaError`` where a newer program has written the database."""
     known = {step.name for step in _steps.pending(db)} | set(_known_names())
-    unknown = [name for name in applied(db) if name not in known]
+    _refuse([name for name in applied(db) if name not in known])
+
+
+def _refuse(unknown: list[str]) -> None:
     if unknown:
         raise SchemaError(
             f"the database was written by a newer repo-server (it has the step {unknown[0]!r}); "

@@ -132,7 +132,7 @@ def _successes(declared: Operation, schemas: dict[object, dict[str, Any]]) -> di
 
 
 def _errors(declared: Operation, *, in_path: bool) -> dict[str, Any]:
-    headers = {401: "WWW-Authenticate", 429: "Retry-After"}
+    headers = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
     return {
         str(status): {
             "description": kind_of(status),

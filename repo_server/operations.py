@@ -27,6 +27,8 @@ from repo_server.wire import Body, Query
 _P = ParamSpec("_P")
 _ATTRIBUTE = "operation"
 NOT_MODIFIED = 304
+_OF_THE_SERVER = (400, 414, 431)
+"""Refused before an endpoint is known: no HTTP, an address or headers that are too long."""
 
 
 class Asks(StrEnum):
@@ -76,7 +78,7 @@ class Operation:
 
     def errors(self, *, in_path: bool) -> list[int]:
         """Every status with the error object that can come; ``in_path``: the address has parameters."""
-        found = {*self.refusals, 500, 503}
+        found = {*self.refusals, *_OF_THE_SERVER, 500, 503}
         if self.asks is not Asks.ANYONE:
             found |= {401, 429}
         if self.asks in {Asks.DEVICE, Asks.REPOSITORY}:
@@ -84,7 +86,7 @@ class Operation:
         if self.right is not None:
             found |= {403}
         if self.body is not None:
-            found |= {400, 413, 415, 422}
+            found |= {413, 415, 422}
         if self.query is not None:
             found |= {422}
         if in_path:

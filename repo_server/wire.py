@@ -250,6 +250,8 @@ class DeviceChange(Body):
     channel: Channel = "stable"
     timezone: Zone | None = None
     hold: Line | None = None
+    cloned_suspected_at: None = None
+    """Null clears the suspicion."""
 
 
 class Query(BaseModel):
@@ -277,6 +279,8 @@ class DeviceQuery(PageQuery):
     status: ANY_STATUS | None = None
     reenrollment: bool | None = None
     """Whether another token waits for approval."""
+    cloned: bool | None = None
+    """Whether two machines seem to go by one identity."""
 
 
 class UpdateQuery(PageQuery):

@@ -30,6 +30,8 @@ class EnrollmentTokenRequest(Body):
     group: Channel | None = None
     channel: Channel | None = None
     approval: bool = False
+    recovery: bool = False
+    """Let devices that are not known here ask for approval with their own token; takes ``uses`` and ``expires_at``."""
 
 
 class TokenRotation(Body):
@@ -37,6 +39,13 @@ class TokenRotation(Body):
 
     token_sha256: Sha256
     """Of the device's next token, which it has made itself."""
+
+
+class DecommissionQuery(Query):
+    """DELETE /api/v1/devices/{id}."""
+
+    erase: bool = False
+    """Delete what is kept about the home as well."""
 
 
 class ApproveQuery(Query):

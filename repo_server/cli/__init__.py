@@ -12,6 +12,7 @@ from repo_server.cli.api_key import api_key
 from repo_server.cli.audit import audit
 from repo_server.cli.backup import backup, restore
 from repo_server.cli.devices import devices
+from repo_server.cli.doctor import examine as doctor
 from repo_server.cli.enroll_token import enroll_token
 from repo_server.cli.init import init
 from repo_server.cli.prune import prune
@@ -22,6 +23,7 @@ from repo_server.version import VERSION
 
 _COMMANDS: tuple[click.Command, ...] = (
     init,
+    doctor,
     serve,
     api_key,
     enroll_token,

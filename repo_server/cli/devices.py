@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from repo_server import changes, enrollment, rotation, times, wire
+from repo_server import changes, enrollment, privacy, rotation, times, wire
 from repo_server.cli import options, session
 from repo_server.cli.output import every, show, show_list
 from repo_server.store import devices as store
@@ -87,11 +87,32 @@ def rotate_token(state_dir: Path | None, file: Path | None, device_id: str) -> N
 
 @devices.command()
 @options.where
+@click.option("--erase", "also_erase", is_flag=True, help="Delete what is kept about the home as well.")
 @_id
-def decommission(state_dir: Path | None, file: Path | None, device_id: str) -> None:
+def decommission(state_dir: Path | None, file: Path | None, also_erase: bool, device_id: str) -> None:
     """Retire a device at once; its id never comes back."""
     with session.state(state_dir, file) as state:
         enrollment.decommission(state.db, device_id, session.WHO, times.utc_now())
+        if also_erase:
+            privacy.erase(state.db, device_id, session.WHO, times.utc_now())
+
+
+@devices.command()
+@options.where
+@_id
+def erase(state_dir: Path | None, file: Path | None, device_id: str) -> None:
+    """Delete what is kept about a home until now; the device stays registered."""
+    with session.state(state_dir, file) as state:
+        privacy.erase(state.db, device_id, session.WHO, times.utc_now())
+
+
+@devices.command()
+@options.where
+@_id
+def export(state_dir: Path | None, file: Path | None, device_id: str) -> None:
+    """Print everything that is kept about a device, as JSON."""
+    with session.state(state_dir, file) as state:
+        click.echo(privacy.export(state.db, device_id, times.utc_now()).model_dump_json())
 
 
 @devices.command()

@@ -7,12 +7,23 @@ from pathlib import Path
 
 import click
 
-from repo_server import administration, times, wire
+from repo_server import administration, times, wire, wire_identity
 from repo_server.cli import options, session
 from repo_server.cli.output import every, show, show_list
 from repo_server.store import credentials
 
-_COLUMNS = ("id", "name", "uses", "uses_allowed", "group", "channel", "approval", "expires_at", "revoked_at")
+_COLUMNS = (
+    "id",
+    "name",
+    "uses",
+    "uses_allowed",
+    "group",
+    "channel",
+    "approval",
+    "recovery",
+    "expires_at",
+    "revoked_at",
+)
 
 
 @click.group("enroll-token")
@@ -62,6 +73,28 @@ def create(
         "approval": approval,
     }
     show(shown, as_json)
+
+
+@enroll_token.command()
+@options.where
+@options.as_json
+@click.option("--name", default="recovery", show_default=True)
+@click.option("--uses", type=click.IntRange(min=1), required=True, help="How many devices may come back.")
+@click.option("--expires", type=options.Duration(), required=True, help="For how long, e.g. 7d; at most 30d.")
+def recover(
+    *, state_dir: Path | None, file: Path | None, as_json: bool, name: str, uses: int, expires: timedelta
+) -> None:
+    """After a restore: let devices that are not known any more ask for approval with their own token.
+
+    There is no secret to hand out. `devices list --waiting` shows who has asked; `enroll-token revoke` ends it.
+    """
+    now = times.utc_now()
+    with session.state(state_dir, file) as state:
+        given = wire_identity.EnrollmentTokenRequest.model_construct(
+            name=name, uses=uses, expires_at=now + expires, group=None, channel=None, approval=True, recovery=True
+        )
+        made = administration.create_enrollment_token(state.db, given, session.WHO, now)
+    show(made.model_dump(mode="json", include={"id", "name", "uses_allowed", "expires_at"}), as_json)
 
 
 @enroll_token.command("list")

@@ -6,11 +6,13 @@ import json
 import sqlite3
 from datetime import datetime
 
-from repo_server import times
+from repo_server import events, times
 from repo_server.answers_identity import AuditEntry
 from repo_server.store.paging import Rows, page
 from repo_server.wire_identity import AuditQuery
 
+_TOLD = ("device.", "update.")
+"""Actions that are also events, for those who may not read the audit log: with their subject and nothing else."""
 SERVER = "server"
 """Who it was where nobody asked for it."""
 
@@ -31,6 +33,8 @@ def record(
         "INSERT INTO audit_log (at, who, action, subject, detail) VALUES (?, ?, ?, ?, ?)",
         (times.render(at), who, action, subject, json.dumps(detail, sort_keys=True)),
     )
+    if action.startswith(_TOLD):
+        events.note(connection, action, id=subject, at=times.render(at))
 
 
 def list_page(connection: sqlite3.Connection, query: AuditQuery) -> Rows[AuditEntry]:

@@ -60,6 +60,8 @@ class Preset:
     """Wins over the channel that a device asks for."""
     approval: bool = False
     """Whether an operator has to approve each device."""
+    recovery: bool = False
+    """Nobody presents it: while it lasts, devices that are not known here may ask for approval with their own token."""
 
 
 def create_api_key(
@@ -91,7 +93,8 @@ def create_enrollment_token(
         "expires_at": _text(expires_at),
         "group_name": given.group,
         "channel": given.channel,
-        "approval": int(given.approval),
+        "approval": int(given.approval or given.recovery),
+        "recovery": int(given.recovery),
     }
     token_id = _insert(tables, ENROLLMENT_TOKENS, secret, now, uses=0, **values)
     audit.record(tables.conn, now, who, "enrollment_token.create", token_id, after=values)
@@ -109,8 +112,20 @@ def find_api_key(connection: sqlite3.Connection, secret: str, now: datetime) -> 
 def find_enrollment_token(connection: sqlite3.Connection, secret: str) -> EnrollmentToken | None:
     """The token with this secret, also when it is expired or used up, unless it was revoked."""
     row = by_secret(connection, ENROLLMENT_TOKENS, secret)
-    if row is None or row["revoked_at"] is not None:
-        return None
+    return _presented(row) if row is not None and row["revoked_at"] is None and not row["recovery"] else None
+
+
+def find_recovery(connection: sqlite3.Connection, now: datetime) -> EnrollmentToken | None:
+    """The recovery that is open now, the oldest first."""
+    row = connection.execute(
+        "SELECT * FROM enrollment_tokens WHERE recovery = 1 AND revoked_at IS NULL AND expires_at > ?"
+        " AND uses < uses_allowed ORDER BY id LIMIT 1",
+        (times.render(now),),
+    ).fetchone()
+    return _presented(row) if row is not None else None
+
+
+def _presented(row: sqlite3.Row) -> EnrollmentToken:
     return EnrollmentToken(
         row["id"],
         row["name"],
@@ -215,7 +230,11 @@ def api_key_values(row: sqlite3.Row) -> dict[str, Any]:
 def enrollment_token_values(row: sqlite3.Row) -> dict[str, Any]:
     """A token's row as the API shows it."""
     same = ("id", "name", "uses", "uses_allowed", "channel", "created_at", "expires_at", "revoked_at")
-    return {name: row[name] for name in same} | {"group": row["group_name"], "approval": bool(row["approval"])}
+    return {name: row[name] for name in same} | {
+        "group": row["group_name"],
+        "approval": bool(row["approval"]),
+        "recovery": bool(row["recovery"]),
+    }
 
 
 def _lasts(row: sqlite3.Row, now: datetime) -> bool:

@@ -36,6 +36,7 @@ _COLUMNS = {
     "channel": "channel",
     "timezone": "timezone_override",
     "hold": "hold",
+    "cloned_suspected_at": "cloned_suspected_at",
 }
 
 
@@ -71,6 +72,8 @@ def list_page(connection: sqlite3.Connection, query: wire.DeviceQuery, now: date
         if query.reenrollment is not None
         else None,
     ]
+    if query.cloned is not None:
+        conditions.append((f"(cloned_suspected_at IS NOT NULL) = {int(query.cloned)} AND ?", 1))
     silent = query.online is False or query.presence in {Presence.LATE, Presence.LOST}
     if query.state == DECOMMISSIONED and query.presence is None:
         silent = False  # none of these is online, and none has deadlines
@@ -123,6 +126,7 @@ def answer(row: sqlite3.Row, now: datetime) -> answers.Device:
         update=update,
         reboot_required=bool(row["reboot_required"]),
         reenrollment=reenrollment,
+        cloned_suspected_at=_time(row["cloned_suspected_at"]),
         rotation=_rotation(row),
     )
 

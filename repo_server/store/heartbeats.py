@@ -9,14 +9,15 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
-from repo_server import answers, times, wire
+from repo_server import answers, events, times, wire
 from repo_server.errors import InvalidError
 from repo_server.presence import Deadlines
 from repo_server.store.paging import Rows, decode, encode
 
 _DEVICE = """SELECT rowid, id, token_sha256, state, channel, group_name, hold, timezone_override, debian, architecture,
  agent_version, timezone, assistant, installed, active, boot_id, gate_decision, gate_reason, update_id, update_status,
- last_heartbeat_id, rotation_requested_at FROM devices WHERE id = ?"""
+ last_heartbeat_id, rotation_requested_at, last_seen_at, boot_overlaps,
+ cloned_suspected_at FROM devices WHERE id = ?"""
 _ADD = """INSERT INTO heartbeats (device_id, previous_id, received_at, sent_at, boot_id, clock_synchronised,
  uptime_seconds, agent_version, installed, active, idle_seconds, gate_decision, gate_reason, gate_retry_at, update_id,
  update_status, reboot_required) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -74,6 +75,9 @@ def record(
     connection.execute(_PRESENT, (times.render(deadlines.late_at), times.render(deadlines.lost_at), device["id"]))
     seldom = (beat.boot_id, beat.agent_version, beat.timezone, assistant.name, assistant.installed, assistant.active,
               decision, reason, update_id, update_status)  # fmt: skip
+    # By the interval of now: a device that was told a longer one before may be said to be back once too often.
+    if device["last_seen_at"] is None or device["last_seen_at"] <= times.render(now - (deadlines.late_at - now)):
+        events.note(connection, "device.online", id=device["id"], at=at)
     if seldom != tuple(device[name] for name in _SELDOM):
         connection.execute(_CHANGED, (*seldom, device["rowid"]))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from repo_server import answers, times, wire
+from repo_server import answers, events, times, wire
 from repo_server.grant import Grant, Known, Urgency, Withhold
 from repo_server.lifecycle import FINAL, Progress, Status, Stuck, Verdict
 from repo_server.store.paging import Rows, page
@@ -113,6 +113,7 @@ def record_report(
         " stuck = NULL, stuck_at = NULL",
         (key.device_id, key.update_id, report.status, *said, report.sequence, key.urgency, received_at),
     )
+    _tell(connection, key.device_id, key.update_id, status=report.status, reason=report.reason, at=received_at)
 
 
 def begin_anew(
@@ -210,6 +211,15 @@ def list_events(
     )
 
 
+def _tell(
+    connection: sqlite3.Connection, device_id: str, update_id: str, *, status: str, reason: str | None, at: str
+) -> None:
+    """Whoever watches hears where the device is now."""
+    events.note(
+        connection, "device_update", device_id=device_id, update_id=update_id, status=status, reason=reason, at=at
+    )
+
+
 def _event_answer(row: sqlite3.Row) -> answers.DeviceUpdateEvent:
     return answers.DeviceUpdateEvent(**{name: row[name] for name in answers.DeviceUpdateEvent.model_fields})
 
@@ -234,3 +244,4 @@ def _event_of_ours(
         _EVENT,
         (device_id, update_id, None, status, Verdict.APPLIED, version, reason, None, None, None, at, at),
     )
+    _tell(connection, device_id, update_id, status=status, reason=reason, at=at)

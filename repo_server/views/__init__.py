@@ -8,6 +8,7 @@ from repo_server.views import (
     administration,
     description,
     devices,
+    events,
     fleet,
     health,
     heartbeat,
@@ -23,7 +24,7 @@ API = "/api/v1"
 
 def register(app: Flask) -> None:
     """Mount all of them."""
-    for part in (devices, heartbeat, statuses, updates, rollouts, fleet, administration, description):
+    for part in (devices, heartbeat, statuses, updates, rollouts, fleet, events, administration, description):
         app.register_blueprint(part.blueprint, url_prefix=API)
     app.register_blueprint(repo.blueprint)
     app.register_blueprint(health.blueprint)

@@ -6,8 +6,8 @@ import uuid
 
 from flask import Blueprint, Response
 
-from repo_server import answers, answers_identity, body, changes, enrollment, rotation, wire, wire_identity
-from repo_server.auth import device_by_bearer, enrollment_token, who
+from repo_server import answers, answers_identity, body, changes, enrollment, privacy, rotation, wire, wire_identity
+from repo_server.auth import comes_back, device_by_bearer, enrollment_token, who
 from repo_server.context import context
 from repo_server.errors import NotFoundError
 from repo_server.operations import NOTHING, Asks, operation
@@ -29,8 +29,12 @@ def register() -> Response:
     """A device announces itself, with an enrollment token."""
     secret = enrollment_token()  # before the body is looked at: strangers get nothing parsed
     here, now = context(), context().clock()
-    given, approval = body.read(wire.Registration), here.settings.approve_devices
-    row, new = enrollment.register(here.db, secret, given, now, approval=approval)
+    given = body.read(wire.Registration)
+    if secret is None:
+        comes_back(given)
+        row, new = enrollment.come_back(here.db, given, now)
+    else:
+        row, new = enrollment.register(here.db, secret, given, now, approval=here.settings.approve_devices)
     answer = answers.Registered(id=row["id"], channel=row["channel"], state=row["state"], server_time=now)
     return answers.respond(answer, 201 if new else 200)
 
@@ -71,11 +75,32 @@ def change(device_id: uuid.UUID) -> Response:
 
 
 @blueprint.delete("/devices/<uuid:device_id>")
-@operation("Decommission a device", {204: NOTHING}, right=Right.OPERATE)
+@operation("Decommission a device", {204: NOTHING}, right=Right.OPERATE, query=wire_identity.DecommissionQuery)
 def decommission(device_id: uuid.UUID) -> Response:
     """Retire a device."""
+    here, now, query = context(), context().clock(), body.read_query(wire_identity.DecommissionQuery)
+    enrollment.decommission(here.db, str(device_id), who(), now)
+    if query.erase:
+        privacy.erase(here.db, str(device_id), who(), now)
+    return Response(status=204)
+
+
+@blueprint.get("/devices/<uuid:device_id>/export")
+@operation("Everything that is kept about a device", {200: answers_identity.Export}, right=Right.OPERATE)
+def export(device_id: uuid.UUID) -> Response:
+    """For whoever lives there."""
     here = context()
-    enrollment.decommission(here.db, str(device_id), who(), here.clock())
+    response = answers.respond(privacy.export(here.db, str(device_id), here.clock()))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.delete("/devices/<uuid:device_id>/data")
+@operation("Delete what is kept about a home until now", {204: NOTHING}, right=Right.OPERATE)
+def erase(device_id: uuid.UUID) -> Response:
+    """The device stays registered."""
+    here = context()
+    privacy.erase(here.db, str(device_id), who(), here.clock())
     return Response(status=204)
 
 

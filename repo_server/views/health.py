@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+
 from flask import Blueprint, Response
 
 from repo_server import answers
 from repo_server.context import context
+from repo_server.db import Durability
+from repo_server.errors import UnavailableError
 from repo_server.operations import operation
 from repo_server.version import VERSION
 
@@ -29,6 +34,13 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 @operation("It can serve", {200: answers.Health})
 def readyz() -> Response:
-    """The database can be read; otherwise the error object tells why not."""
-    context().db.connection().execute("SELECT count(*) FROM updates").fetchone()
+    """The database can be written and the repository read; otherwise the error object tells why not."""
+    here = context()
+    try:
+        here.db.write(lambda connection: connection.execute("SELECT 1"), Durability.CRASH)
+    except sqlite3.Error as error:
+        raise UnavailableError(f"the database cannot be written: {error}; `repo-server doctor` says more") from error
+    folder = here.settings.repository
+    if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+        raise UnavailableError("the repository's folder cannot be read; `repo-server doctor` says more")
     return answers.respond(answers.Health(status="ready"))

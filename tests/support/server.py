@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+_AS_SYSTEMD_DOES = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 _LISTENING = re.compile(r"Listening at: http://127\.0\.0\.1:(\d+)")
 
 
@@ -120,11 +127,13 @@ def running_server(
     *,
     heartbeat_seconds: int = 300,
     repository: Path | None = None,
+    listener: socket.socket | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[RunningServer]:
     """Initialise a state folder under ``folder`` (unless it is there), serve it, and stop it by SIGTERM at the end.
 
-    ``environ`` is added to the server's environment.
+    ``listener``: a socket that is handed over as systemd does, and that stays open. ``environ`` is added to the
+    server's environment.
     """
     state, log = folder / "state", folder / "stderr.log"
     repository = repository or folder / "public"
@@ -134,9 +143,12 @@ def running_server(
         secrets_file.write_text(repo_server("init", "--state", state, "--json"))
     command = [sys.executable, "-m", "repo_server", "serve", "--state", str(state), "--repository", str(repository)]
     command += ["--host", "127.0.0.1", "--port", "0", "--threads", "4", "--heartbeat-seconds", str(heartbeat_seconds)]
+    handed = () if listener is None else (listener.fileno(),)
+    if listener is not None:
+        command = [sys.executable, "-c", _AS_SYSTEMD_DOES, str(listener.fileno()), *command]
     environment = {**os.environ, "TZ": "UTC", **(environ or {})}
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=stream, stdout=stream, env=environment)
+        process = subprocess.Popen(command, cwd=ROOT, stderr=stream, stdout=stream, env=environment, pass_fds=handed)
     try:
         port = _wait_for_port(process, log)
         server = RunningServer(port, state, repository, log, json.loads(secrets_file.read_text()), process)

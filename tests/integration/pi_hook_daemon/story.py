@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,10 @@ class Device:
         )
         self.daemon.begin()
         return self.daemon
+
+    def settings_without_token(self) -> Settings:
+        """As they are once the enrollment token was used and deleted."""
+        return replace(self.settings, enrollment_token=None)
 
     def kill(self) -> None:
         """The daemon is gone; only what is on the disk, and the world, stay."""

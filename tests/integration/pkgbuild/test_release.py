@@ -99,6 +99,20 @@ def test_a_release_needs_no_server(stack: BuilderStack, payload: Path) -> None:
     assert [(row["version"], row["architecture"]) for row in shown] == [("1.0.0", "amd64")]
 
 
+def test_what_is_published_is_signed_anew_and_stays_what_it_is(stack: BuilderStack, payload: Path) -> None:
+    assert stack.run("resign").stdout == "signed anew: nothing is published yet\n"
+    assert stack.release(payload, "1.0.0").status == 0
+    dist = stack.public / "trixie" / "dists" / "stable"
+    before, signed = stack.tree(), (dist / "InRelease").read_bytes()
+    done = stack.run("resign", "--json")
+    assert (done.status, done.json) == (0, ["trixie/stable"]), done.stderr
+    assert (dist / "InRelease").read_bytes() != signed
+    changed = {name for name, content in stack.tree().items() if before.get(name) != content}
+    assert {Path(name).name for name in changed} <= {"InRelease", "Release", "Release.gpg"}
+    assert set(stack.tree()) == set(before)
+    assert stack.release(payload, "1.1.0").status == 0
+
+
 def test_two_debian_releases_get_a_prefix_each_with_their_own_python(payload: Path) -> None:
     with builder_stack(targets=("trixie/arm64", "bookworm/arm64")) as stack:
         outcome = stack.release(payload, "1.0.0")

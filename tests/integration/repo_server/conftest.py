@@ -46,8 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield running
 
 
-@pytest.fixture
-def device(server: RunningServer) -> Fleet:
+def enrolled(server: RunningServer) -> Fleet:
     """A new device on a channel of its own, so that tests do not see each other's updates."""
     one = Fleet(server, uuid7(datetime.now(UTC)), uuid.uuid4().hex)
     body = registration(id=one.id, token=one.token, channel=f"channel-{one.id}")
@@ -55,6 +54,12 @@ def device(server: RunningServer) -> Fleet:
     assert answer.status == 201, answer.content
     assert hashlib.sha256(one.token.encode()).hexdigest() == body["token_sha256"]
     return one
+
+
+@pytest.fixture
+def device(server: RunningServer) -> Fleet:
+    """A new device; see ``enrolled``."""
+    return enrolled(server)
 
 
 def dump(server: RunningServer) -> list[str]:

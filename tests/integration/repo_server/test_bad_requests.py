@@ -101,6 +101,23 @@ def test_a_chunked_body_that_is_good_is_taken(device: Fleet) -> None:
         assert answer_of(connection).status == 200
 
 
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status", "kind"),
+    [
+        (f"GET /{'x' * 3_000} HTTP/1.1", [], 414, "address_too_long"),
+        ("GET /healthz HTTP/1.1", ["X: " + "x" * 9_000], 431, "headers_too_large"),
+        ("GET /healthz HTTP/9.9", [], 400, "bad_request"),
+    ],
+)
+def test_what_never_comes_to_the_application_is_refused_in_the_same_form(
+    server: RunningServer, request_line: str, headers: list[str], status: int, kind: str
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall("\r\n".join([request_line, "Host: x", *headers, "", ""]).encode())
+        answer = answer_of(connection)
+    assert (answer.status, answer.error["kind"]) == (status, kind)
+
+
 def test_a_body_that_ends_early_changes_nothing(device: Fleet) -> None:
     before = dump(device.server)
     with socket.create_connection(("127.0.0.1", device.server.port), timeout=30) as connection:

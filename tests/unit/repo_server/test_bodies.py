@@ -140,7 +140,7 @@ def test_a_failure_of_ours_is_one_line_with_the_reference_that_the_client_got(
     assert (answer.status_code, answer.get_json()["error"]["kind"]) == (500, "internal")
     (line,) = [record.getMessage() for record in caplog.records]
     reference = answer.get_json()["error"]["message"].rpartition(" ")[2]
-    assert f"error={reference} RuntimeError: 'first\\nsecond' at test_bodies.py:" in line
+    assert f"request={reference} RuntimeError: 'first\\nsecond' at test_bodies.py:" in line
     assert "\n" not in line
     assert "first" not in answer.get_data(as_text=True)
 

@@ -81,6 +81,15 @@ def test_tokens_are_made_with_presets_listed_and_revoked(state: Path) -> None:
     assert again["attic"] is not None
 
 
+def test_a_recovery_is_opened_and_listed(state: Path) -> None:
+    made = good("enroll-token", "recover", "--state", state, "--uses", 5, "--expires", "7d")
+    assert set(made) == {"id", "name", "uses_allowed", "expires_at"}
+    listed = {item["id"]: item for item in good("enroll-token", "list", "--state", state)}
+    assert listed[made["id"]]["recovery"] is True
+    result = run("enroll-token", "recover", "--state", state, "--uses", 5, "--expires", "31d")
+    assert (result.exit_code, "at most 30 days" in result.output) == (1, True)
+
+
 def test_what_the_command_line_does_is_in_the_audit_log_with_its_user(state: Path) -> None:
     key = good("api-key", "create", "--state", state, "--role", "viewer", "--name", "lobby")
     (made,) = [item for item in good("api-key", "list", "--state", state) if item["name"] == "lobby"]
@@ -150,7 +159,21 @@ def test_wrong_words_about_devices_are_usage_errors(state: Path, arguments: list
     assert run("devices", *arguments, "--state", state).exit_code == 2
 
 
-@pytest.mark.parametrize("command", [["show"], ["approve"], ["rotate-token"], ["decommission"], ["hold", "--end"]])
+@pytest.mark.parametrize(
+    "command", [["show"], ["export"], ["erase"], ["approve"], ["rotate-token"], ["decommission"], ["hold", "--end"]]
+)
 def test_a_device_that_is_not_there_is_said_in_a_sentence(state: Path, command: list[str]) -> None:
     result = run("devices", *command, "--state", state, "nobody")
     assert (result.exit_code, result.output) == (1, "Error: there is no such device\n")
+
+
+def test_a_home_is_given_out_and_erased(state: Path) -> None:
+    one = device(state)
+    given = json.loads(run("devices", "export", "--state", state, one).stdout)
+    assert given["device"]["hostname"] == "kitchen"
+    assert run("devices", "erase", "--state", state, one).exit_code == 0
+    assert good("devices", "show", "--state", state, one)["state"] == "active"
+    assert run("devices", "decommission", "--erase", "--state", state, one).exit_code == 0
+    assert json.loads(run("devices", "export", "--state", state, one).stdout)["device"]["hostname"] == "erased"
+    erased = good("audit", "--state", state, "--action", "device.erase")
+    assert [entry["who"] for entry in erased] == [WHO, WHO]

@@ -29,7 +29,7 @@ def test_a_registration_is_logged_with_the_name_of_its_token(
         service.register()
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("POST /api/v1/devices/ 201 ")
-    assert line.endswith("who=enrollment_token:test")
+    assert " who=enrollment_token:test client=" in line
 
 
 @pytest.mark.parametrize("spoiled", ["used up", "expired", "unknown"])
@@ -61,6 +61,7 @@ def test_the_device_list_shows_what_the_contract_names(service: Service) -> None
         "last_seen_at": "2026-03-29T01:30:00Z", "registered_at": "2026-03-29T01:30:00Z", "idle_seconds": 120,
         "gate": {**gate, "retry_at": "2026-03-29T02:30:00Z"}, "update": {"id": DEVICE, "status": "deferred"},
         "reboot_required": False, "hold": None, "reenrollment": None,
+        "cloned_suspected_at": None,
         "rotation": None,
     }  # fmt: skip
     assert answer.json == {"items": [expected], "next_cursor": None}

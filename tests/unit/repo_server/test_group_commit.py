@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repo_server.db import Database, Durability
+from repo_server.events import Event, Writer, note
 from repo_server.group_commit import LARGEST_BATCH, GroupCommit
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -24,7 +25,9 @@ class Rig:
 
     def __init__(self, file: Path, threads: int = 8) -> None:
         self.file = file
-        self.connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=0.05)
+        self.connection = sqlite3.connect(
+            file, isolation_level=None, check_same_thread=False, timeout=0.05, factory=Writer
+        )
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("CREATE TABLE IF NOT EXISTS said (word TEXT NOT NULL UNIQUE)")
         self.statements: list[str] = []
@@ -301,3 +304,42 @@ def test_whatever_comes_at_once_is_all_there_in_order_and_nothing_else(
         assert len(words) == sum(map(len, results))
     finally:
         rig.close()
+
+
+def test_events_are_told_after_the_commit_in_its_order_and_only_of_what_went_well(rig: Rig) -> None:
+    told: list[tuple[str, list[str]]] = []
+
+    def tell(events: list[Event]) -> None:
+        told.extend((event.kind, rig.words()) for event in events)
+
+    def good(word: str) -> Work:
+        def work(connection: sqlite3.Connection) -> None:
+            note(connection, f"before {word}")
+            connection.execute("INSERT INTO said VALUES (?)", (word,))
+            note(connection, f"after {word}")
+
+        return work
+
+    rig.commits.after_commit = tell
+    first, second, third = rig.together(good("a"), good("a"), good("b"))
+    assert (first.exception(), third.exception()) == (None, None)
+    assert isinstance(second.exception(), sqlite3.IntegrityError)
+    assert told == [(kind, ["a", "b"]) for kind in ("before a", "after a", "before b", "after b")]
+    del told[:]
+    with pytest.raises(sqlite3.IntegrityError):
+        rig.commits.run(good("a"), Durability.CRASH)
+    rig.commits.run(good("c"), Durability.CRASH)
+    assert [kind for kind, _ in told] == ["before c", "after c"]
+
+
+def test_what_another_process_has_written_makes_watchers_look_anew(rig: Rig) -> None:
+    told: list[Event] = []
+    rig.commits.after_commit = told.extend
+    rig.commits.run(lambda _: None, Durability.CRASH)
+    assert told == []
+    other = sqlite3.connect(rig.file, isolation_level=None)
+    other.execute("INSERT INTO said VALUES ('theirs')")
+    other.close()
+    rig.commits.run(lambda _: None, Durability.CRASH)
+    rig.commits.run(lambda _: None, Durability.CRASH)
+    assert [event.kind for event in told] == ["reset"]

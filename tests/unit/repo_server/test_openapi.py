@@ -78,7 +78,7 @@ def test_refusals_follow_from_what_is_declared() -> None:
         raise AssertionError("not called")
 
     declared = view.operation  # type: ignore[attr-defined] # the attribute is what is tested
-    assert declared.errors(in_path=True) == [400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503]
+    assert declared.errors(in_path=True) == [400, 401, 403, 404, 409, 413, 414, 415, 422, 429, 431, 500, 503]
     assert declared.asks is Asks.API_KEY
 
 

@@ -1,0 +1,182 @@
+"""What a server needs, looked at one by one, with the command that mends what is wrong. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from repo_server import freshness, migrations, times
+from repo_server.config import Settings
+from repo_server.errors import SchemaError
+from repo_server.roles import Role
+
+_STALE = timedelta(days=2)
+"""The repository is signed anew daily."""
+_SCARCE_BYTES = 500 * 1024 * 1024
+_SCARCE_SHARE = 0.05
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one look has found; ``mend`` is what puts it right, where there is something to do."""
+
+    check: str
+    level: Level
+    words: str
+    mend: str | None = None
+
+
+def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Every finding, in the order in which one would mend them."""
+    yield _state_folder(settings.state_dir)
+    yield from _database(settings, now)
+    yield _disk(settings.state_dir)
+    yield from _repository(settings, now)
+    yield _port(settings)
+
+
+def _state_folder(folder: Path) -> Finding:
+    check = "state folder"
+    if not folder.is_dir():
+        return Finding(check, Level.FAIL, f"{folder} is not there", f"repo-server init --state {folder}")
+    found = folder.stat()
+    if found.st_mode & _OTHERS:
+        words = f"{folder} is open to other users ({stat.filemode(found.st_mode)})"
+        return Finding(check, Level.FAIL, words, f"chmod 700 {folder}")
+    if found.st_uid != os.geteuid():
+        words = f"{folder} belongs to another user (id {found.st_uid})"
+        return Finding(check, Level.WARN, words, "run this as the user that the server runs as, with sudo -u")
+    return Finding(check, Level.OK, f"{folder} is the server's alone")
+
+
+def _database(settings: Settings, now: datetime) -> Iterator[Finding]:
+    file = settings.database
+    if not file.exists():
+        mend = f"repo-server init --state {settings.state_dir}"
+        yield Finding("database", Level.FAIL, f"there is no database in {settings.state_dir}", mend)
+        return
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            yield _integrity(connection, file)
+            yield _schema(connection)
+            yield _admin_key(connection, now)
+            yield _clock(connection, now)
+    except sqlite3.Error as error:
+        words = f"{file} cannot be used: {error}"
+        yield Finding("database", Level.FAIL, words, "repo-server restore, from the newest backup")
+
+
+def _integrity(connection: sqlite3.Connection, file: Path) -> Finding:
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        return Finding(
+            "database", Level.FAIL, f"{file} is damaged: {found}", "repo-server restore, from the newest backup"
+        )
+    return Finding("database", Level.OK, f"{file} is whole")
+
+
+def _schema(connection: sqlite3.Connection) -> Finding:
+    try:
+        missing = migrations.missing(connection)
+    except SchemaError as error:
+        return Finding("schema", Level.FAIL, str(error))
+    if missing:
+        words = f"it was written by an older repo-server; {len(missing)} steps will be done at the next start"
+        return Finding("schema", Level.WARN, words, "systemctl restart pi-ota-server")
+    return Finding("schema", Level.OK, "it is this program's")
+
+
+def _admin_key(connection: sqlite3.Connection, now: datetime) -> Finding:
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(api_keys)")}
+    valid = " AND (expires_at IS NULL OR expires_at > :now)" if "expires_at" in columns else ""
+    query = f"SELECT count(*) FROM api_keys WHERE role = :role AND revoked_at IS NULL{valid}"  # noqa: S608 - our own text
+    (count,) = connection.execute(query, {"role": Role.ADMIN, "now": times.render(now)}).fetchone()
+    if count == 0:
+        mend = "repo-server api-key create --role admin --name NAME"
+        return Finding("admin key", Level.FAIL, "there is no valid key with the role admin", mend)
+    return Finding("admin key", Level.OK, f"{count} valid")
+
+
+def _clock(connection: sqlite3.Connection, now: datetime) -> Finding:
+    """Against what this server itself has written: grants and deadlines go by it."""
+    newest = connection.execute("SELECT max(at) FROM audit_log").fetchone()[0]
+    if newest is not None and times.parse(newest) > now + timedelta(minutes=1):
+        words = f"this machine's clock says {times.render(now)}, but the audit log has an entry of {newest}"
+        return Finding("clock", Level.FAIL, words, "timedatectl set-ntp true")
+    return Finding("clock", Level.OK, f"it is {times.render(now)}, not before what was written last")
+
+
+def _disk(folder: Path) -> Finding:
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError as error:
+        return Finding("disk", Level.FAIL, f"{folder}: {error.strerror}")
+    words = f"{usage.free // 1_048_576} MiB of {usage.total // 1_048_576} are free for {folder}"
+    if usage.free < _SCARCE_BYTES or usage.free < usage.total * _SCARCE_SHARE:
+        level = Level.FAIL if usage.free < _SCARCE_BYTES // 10 else Level.WARN
+        return Finding("disk", level, words, "make room; `repo-server prune` removes old heartbeats")
+    return Finding("disk", Level.OK, words)
+
+
+def _repository(settings: Settings, now: datetime) -> Iterator[Finding]:
+    folder, check = settings.repository, "repository"
+    if not folder.is_dir():
+        mend = "make release; or name aptly's public folder with repository_dir"
+        yield Finding(check, Level.WARN, f"{folder} is not there: nothing is published yet", mend)
+        return
+    if not os.access(folder, os.R_OK | os.X_OK):
+        yield Finding(check, Level.FAIL, f"{folder} cannot be read", "add the server's user to the builder's group")
+        return
+    found = list(freshness.suites(folder))
+    if not found:
+        yield Finding(check, Level.WARN, f"nothing is published in {folder} yet", "make release")
+    for suite in found:
+        yield _suite(suite, now)
+
+
+def _suite(suite: freshness.Suite, now: datetime) -> Finding:
+    check = f"repository {suite.name}"
+    again = "pkgbuild resign; systemctl enable --now pi-ota-resign.timer"
+    if suite.date is None:
+        return Finding(check, Level.FAIL, "its InRelease does not say when it was signed", again)
+    if suite.valid_until is not None and suite.valid_until <= now:
+        return Finding(check, Level.FAIL, f"it is not valid any more since {times.render(suite.valid_until)}", again)
+    signed = f"it was signed at {times.render(suite.date)}"
+    if now - suite.date > _STALE:
+        return Finding(check, Level.WARN, f"{signed}; devices take it for a frozen copy some day", again)
+    return Finding(check, Level.OK, signed)
+
+
+def _port(settings: Settings) -> Finding:
+    """Whether the port is free, or a server answers there."""
+    where = f"{settings.host} port {settings.port}"
+    target = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - that is what is told apart
+    try:
+        with socket.create_connection((target, settings.port), timeout=3) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = connection.recv(64)
+    except ConnectionRefusedError:
+        return Finding("port", Level.WARN, f"nobody listens on {where}", "systemctl start pi-ota-server")
+    except OSError as error:
+        return Finding("port", Level.FAIL, f"{where} does not answer: {error}", "journalctl -u pi-ota-server")
+    if not answer.startswith(b"HTTP/1.1 200"):
+        return Finding("port", Level.FAIL, f"something else listens on {where}", "ss -lntp says what it is")
+    return Finding("port", Level.OK, f"a server answers on {where}")

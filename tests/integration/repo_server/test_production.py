@@ -1,0 +1,216 @@
+"""What production runs: the systemd units, and nginx in front of the server."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.integration.repo_server.conftest import Fleet, enrolled
+from tests.support.server import ROOT, Reply, RunningServer, running_server
+
+UNITS = sorted((ROOT / "repo_server" / "systemd").iterdir())
+NGINX = ROOT / "repo_server" / "nginx" / "pi-ota.conf"
+DEB = "trixie/pool/main/s/sample/sample_1.0+b1_arm64.deb"
+CONTENT = bytes(range(256)) * 2048
+
+
+def test_the_units_are_sound(tmp_path: Path) -> None:
+    for unit in UNITS:
+        text = (
+            unit.read_text().replace("/opt/pi-ota/.venv/bin/python", sys.executable).replace("/opt/pi-ota", str(ROOT))
+        )
+        (tmp_path / unit.name).write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / unit.name) for unit in UNITS)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    ours = [line for line in done.stderr.splitlines() if "pi-ota" in line]
+    assert (done.returncode, ours) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.suffix == ".service"], ids=lambda unit: unit.name)
+def test_the_services_may_do_little_beside_their_work(unit: Path) -> None:
+    """2.5 of 10 is what systemd calls OK; a service without any hardening has 9.6."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=25", "--no-pager", str(unit)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-600:] + done.stderr
+
+
+def test_every_command_of_the_units_exists() -> None:
+    for unit in UNITS:
+        for line in unit.read_text().splitlines():
+            if not line.startswith("ExecStart=") or "prune" in line:
+                continue
+            words = line.partition(" -m ")[2].split()
+            command = [sys.executable, "-m", *words[:2], "--help"]
+            assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60).returncode == 0, line
+
+
+@dataclass
+class Front:
+    """nginx in front of a server."""
+
+    server: RunningServer
+    port: int
+    certificate: Path
+
+    def connect(self) -> http.client.HTTPSConnection:
+        trusted = ssl.create_default_context(cafile=str(self.certificate))
+        return http.client.HTTPSConnection("localhost", self.port, timeout=30, context=trusted)
+
+    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Reply:
+        connection = self.connect()
+        try:
+            connection.request(method, path, body, {name.replace("_", "-"): text for name, text in headers.items()})
+            answer = connection.getresponse()
+            return Reply(answer.status, dict(answer.getheaders()), answer.read())
+        finally:
+            connection.close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    folder = tmp_path_factory.mktemp("front")
+    folder.chmod(0o755)
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key),
+         "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    settings = {"REPO_SERVER_ACCEL_PREFIX": "/_repo/", "REPO_SERVER_TRUSTED_PROXIES": "127.0.0.1"}
+    with running_server(folder, environ=settings) as server:
+        deb = server.repository / DEB
+        deb.parent.mkdir(parents=True)
+        deb.write_bytes(CONTENT)
+        port = _free_port()
+        example = NGINX.read_text()
+        for before, after in {
+            "127.0.0.1:8000": f"127.0.0.1:{server.port}",
+            "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+            "    listen [::]:443 ssl;\n": "",
+            "/etc/ssl/certs/updates.example.org.pem": str(certificate),
+            "/etc/ssl/private/updates.example.org.key": str(key),
+            "/var/lib/pi-ota-builder/aptly/public/": f"{server.repository}/",
+        }.items():
+            assert before in example
+            example = example.replace(before, after)
+        names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        paths = "".join(f"    {name}_temp_path {folder}/nginx-{name};\n" for name in names)
+        # As root nginx's workers would be another user's, who may not read a test's folders.
+        user = "user root;\n" if Path(folder).owner() == "root" else ""
+        main = folder / "nginx.conf"
+        main.write_text(
+            f"{user}daemon off;\nmaster_process off;\nerror_log {folder}/error.log warn;\npid {folder}/nginx.pid;\n"
+            f"events {{}}\nhttp {{\n    access_log off;\n{paths}{example}}}\n"
+        )
+        nginx = shutil.which("nginx") or "/usr/sbin/nginx"
+        checked = subprocess.run([nginx, "-t", "-c", str(main)], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stderr
+        assert "warn" not in checked.stderr, checked.stderr
+        process = subprocess.Popen([nginx, "-c", str(main)])
+        try:
+            made = Front(server, port, certificate)
+            while True:
+                assert process.poll() is None, (folder / "error.log").read_text()
+                try:
+                    assert made.request("GET", "/readyz").status == 200
+                    break
+                except ConnectionRefusedError:
+                    continue
+            yield made
+        finally:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(timeout=30)
+
+
+@pytest.fixture
+def device(front: Front) -> Fleet:
+    return enrolled(front.server)
+
+
+def fetch(front: Front, device: Fleet, name: str, method: str = "GET", **headers: str) -> Reply:
+    basic = base64.b64encode(f"{device.id}:{device.token}".encode()).decode()
+    return front.request(method, f"/repo/{name}", None, Authorization=f"Basic {basic}", **headers)
+
+
+def test_the_repository_comes_from_nginx_to_devices_only(front: Front, device: Fleet) -> None:
+    whole = fetch(front, device, DEB)
+    assert (whole.status, whole.content) == (200, CONTENT)
+    assert whole.headers["Content-Type"] == "application/vnd.debian.binary-package"
+    assert whole.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert "X-Accel-Redirect" not in whole.headers
+    # nginx's own kind of ETag: it has sent the bytes.
+    assert whole.headers["ETag"].count("-") == 1
+    assert fetch(front, device, DEB, "HEAD").headers["Content-Length"] == str(len(CONTENT))
+    assert front.request("GET", f"/repo/{DEB}").status == 401
+    assert fetch(front, device, "trixie/none").status == 404
+    assert front.server.request("DELETE", device.path, key=front.server.key("operator")).status == 204
+    assert fetch(front, device, DEB).status == 410
+
+
+def test_ranges_and_conditions(front: Front, device: Fleet) -> None:
+    first = fetch(front, device, DEB, Range="bytes=0-999")
+    assert (first.status, first.headers["Content-Range"]) == (206, f"bytes 0-999/{len(CONTENT)}")
+    rest = fetch(front, device, DEB, Range="bytes=1000-", If_Range=first.headers["Last-Modified"])
+    assert (rest.status, first.content + rest.content) == (206, CONTENT)
+    assert fetch(front, device, DEB, If_Modified_Since=first.headers["Last-Modified"]).status == 304
+    assert fetch(front, device, DEB, If_None_Match=first.headers["ETag"]).status == 304
+    assert fetch(front, device, DEB, Range=f"bytes={len(CONTENT)}-").status == 416
+
+
+@pytest.mark.parametrize("path", ["/_repo/" + DEB, "/_repo/../state/repo_server.db", "/metrics"])
+def test_what_is_nginxs_own_is_not_there_for_anybody(front: Front, path: str) -> None:
+    assert front.request("GET", path).status in {400, 404}
+
+
+def test_the_clients_address_is_the_one_that_nginx_has_seen(front: Front) -> None:
+    log = front.server.stderr()
+    front.request("GET", "/healthz", X_Forwarded_For="203.0.113.7", X_Request_ID="mine")
+    (line,) = front.server.stderr().removeprefix(log).splitlines()
+    assert " client=127.0.0.1 " in line
+    assert "203.0.113.7" not in line
+    log = front.server.stderr()
+    # A trusted proxy's word: as nginx would say it of a client elsewhere.
+    front.server.request("GET", "/healthz", headers={"X-Forwarded-For": "203.0.113.7"})
+    assert " client=203.0.113.7 " in front.server.stderr().removeprefix(log)
+
+
+def test_an_event_comes_through_at_once(front: Front) -> None:
+    connection = front.connect()
+    connection.request("GET", "/api/v1/events", headers={"X-API-Key": front.server.secrets["admin_key"]})
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("Content-Type")) == (200, "text/event-stream; charset=utf-8")
+    assert answer.readline() == b"retry: 3000\n"
+    device = enrolled(front.server)
+    lines = [answer.readline() for _ in range(4)]  # the stream is open; nothing waits for its end
+    assert json.loads(lines[-1].partition(b"data: ")[2])["id"] == device.id
+    answer.close()
+    connection.close()
+
+
+def test_what_is_too_large_is_refused_by_nginx_in_our_form(front: Front) -> None:
+    answer = front.request("POST", "/api/v1/updates/", b"x" * (3 << 20), Content_Type="application/json")
+    assert (answer.status, answer.error["kind"]) == (413, "too_large")
+    answer = front.request("GET", "/" + "x" * 9_000)
+    assert (answer.status, answer.error["kind"]) == (414, "address_too_long")
