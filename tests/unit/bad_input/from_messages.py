@@ -271,7 +271,7 @@ def _(place: Place) -> str:
     device.start()
     calls = device.server.calls
     device.run_for(4000)
-    assert 1 <= device.server.calls - calls <= 2, "asked once an hour, in case somebody puts it right"
+    assert device.server.calls - calls == 4, "asked once an hour: with a heartbeat, and whether it may come back"
     device.kill()
     return said
 
