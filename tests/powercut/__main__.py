@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import random
 import signal
 import sys
@@ -11,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from demo.shell import PROJECT
@@ -38,7 +41,7 @@ Lengths = dict[str, dict[str, float]]
 
 def main() -> int:
     """Prepare, measure, cut N times, tell."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have come ignored, from a shell that put us aside
+    end_in_order()
     arguments = _arguments()
     folder: Path = arguments.state.resolve()
     payloads = [payload for payload, share in ((SAMPLE, 1 - arguments.real), (PIPER, arguments.real)) if share > 0]
@@ -60,6 +63,19 @@ def main() -> int:
             pool.shutdown(cancel_futures=True)
     print(summary(rounds, arguments.seed, time.monotonic() - began))
     return 0 if len(rounds) == arguments.cuts and not any(one.failures for one in rounds) else 1
+
+
+def end_in_order() -> None:
+    """Have SIGTERM end the run as Ctrl-C does, and with it what the workers have started."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        for worker in multiprocessing.active_children():
+            assert worker.pid is not None, "it was started"
+            os.kill(worker.pid, signal.SIGINT)  # a terminal sends that to all of a group, a TERM comes to us alone
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have come ignored, from a shell that put us aside
+    signal.signal(signal.SIGTERM, end)
 
 
 def aims(count: int, seed: int, real_share: float) -> list[Aim]:
