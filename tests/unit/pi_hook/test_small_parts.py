@@ -83,6 +83,9 @@ class TestSoak:
         found = look(soak, replace(WELL, main_pid=8), None, 160)
         assert not found.over
         assert found.soak.good_since == 160
+        starts = look(soak, replace(WELL, main_pid=8), "connection refused", 160)
+        assert not starts.over, "it may take its time to start, as the first one might"
+        assert look(starts.soak, replace(WELL, main_pid=8), "connection refused", 190).over
 
 
 class TestTimekeeper:
