@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pi_hook.ports import ServiceState
 
-STARTING_SECONDS = 30.0
-"""How long a release may take until it looks well for the first time."""
 _SOON = 1.0
 _LONGEST_PAUSE = 10.0
 _LOOKS = 6
@@ -23,6 +21,8 @@ class Soak:
 
     version: str
     length: float
+    starting: float
+    """How long it may take until it looks well for the first time."""
     began: float
     good_since: float | None = None
     pid: int = 0
@@ -56,7 +56,7 @@ def look(soak: Soak, state: ServiceState, health: str | None, now: float) -> Loo
         soak = replace(soak, began=now, good_since=None)
     complaint = _complaint(soak, state, health)
     if complaint is not None:
-        starting = soak.good_since is None and now - soak.began < STARTING_SECONDS
+        starting = soak.good_since is None and now - soak.began < soak.starting
         return Look(soak, over=not starting, unwell=None if starting else complaint)
     good_since = now if soak.good_since is None else soak.good_since
     soak = replace(soak, good_since=good_since, pid=state.main_pid)

@@ -31,10 +31,13 @@ class Watcher:
         """The version being watched."""
         return self._soak.version if self._soak is not None else None
 
-    def begin(self, version: str) -> None:
-        """Watch a version from now on; an earlier watch is given up."""
+    def begin(self, version: str, starting_seconds: float) -> None:
+        """Watch a version from now on; an earlier watch is given up.
+
+        ``starting_seconds``: how long it may take until it looks well for the first time.
+        """
         self.stop()
-        self._soak = Soak(version, self._length, self._loop.now())
+        self._soak = Soak(version, self._length, starting_seconds, self._loop.now())
         self._timer = self._loop.after(0, self._look)
 
     def stop(self) -> None:
