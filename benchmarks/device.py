@@ -38,8 +38,8 @@ STAND_IN = "/usr/local/lib/python3.13/dist-packages/pkg_resources.py"
 SETTINGS = "/etc/pi-hook/pi-hook.d/zz-bench.toml"
 """Merged after the settings of the first boot, boot.toml."""
 KB = 1024
-UNITS = ("pi-hook", "pi-hook-refresh", "pi-hook-download", "pi-hook-install", "pi-hook-recover")
-CONFINED = {"pi-hook", "pi-hook-refresh", "pi-hook-download"}
+CONFINED = ("pi-hook", "pi-hook-refresh", "pi-hook-download", "pi-hook-lists")
+UNITS = (*CONFINED, "pi-hook-install", "pi-hook-reinstall", "pi-hook-recover", "pi-hook-system")
 """The others run dpkg, whose maintainer scripts may do anything: see the comments in their units."""
 BARE_AGENT = "import asyncio, http.client, time; time.sleep(600)"
 

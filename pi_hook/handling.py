@@ -61,7 +61,7 @@ class Handling:
             case RunHook(hook, version):
                 self._hook.begin(hook, version)
             case Watch(version):
-                self._watcher.begin(version)
+                self._watcher.begin(version, self._hands.releases.terms(version).starting_seconds)
             case Sweep(keep):
                 self._sweep(keep)
             case Shun(versions):

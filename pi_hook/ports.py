@@ -147,6 +147,10 @@ class Packages(Protocol):
         """Negative, zero, positive, as dpkg orders versions."""
 
 
+STARTING_SECONDS = 30.0
+"""What a release may take to start that does not say."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseTerms:
     """What a release asks of its activation and of the way back (``release.json``)."""
@@ -157,6 +161,8 @@ class ReleaseTerms:
     """Whether it has such a hook."""
     oldest_rollback: str | None = None
     """The oldest version that can use what this one leaves behind."""
+    starting_seconds: float = STARTING_SECONDS
+    """How long it may take after a start until it looks well for the first time."""
 
 
 class Releases(Protocol):

@@ -13,7 +13,7 @@ from pi_hook.apt_source import KEEP
 from pi_hook.dpkg import compare_versions, layers_in_depends, query
 from pi_hook.files import Root, sync_folder, write_atomic
 from pi_hook.names import app_package, checked_name, deps_package, exact_pattern, is_layer
-from pi_hook.ports import ReleaseError, ReleaseTerms
+from pi_hook.ports import STARTING_SECONDS, ReleaseError, ReleaseTerms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,12 +98,14 @@ class ReleaseDir:
         try:
             record = read_record(self.folder(version))
             hooks, oldest = record.get("hooks") or {}, record.get("oldest_rollback")
+            health = record.get("health") or {}
             return ReleaseTerms(
                 before_activation=hooks.get("before_activation") is not None,
                 after_rollback=hooks.get("after_rollback") is not None,
                 oldest_rollback=None if oldest is None else str(oldest),
+                starting_seconds=float(health.get("starting_seconds", STARTING_SECONDS)),
             )
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, TypeError):
             return ReleaseTerms()
 
     def activate(self, version: str) -> None:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pi_hook.ports import ServiceState
 
-STARTING_SECONDS = 30.0
-"""How long a release may take until it looks well for the first time."""
 _SOON = 1.0
 _LONGEST_PAUSE = 10.0
 _LOOKS = 6
@@ -23,6 +21,8 @@ class Soak:
 
     version: str
     length: float
+    starting: float
+    """How long it may take until it looks well for the first time."""
     began: float
     good_since: float | None = None
     pid: int = 0
@@ -52,13 +52,15 @@ def look(soak: Soak, state: ServiceState, health: str | None, now: float) -> Loo
         return Look(soak, over=True, unwell=f"systemd restarted it {state.restarts} times; {state.words}".rstrip("; "))
     if state.failed:
         return Look(soak, over=True, unwell=state.words or "the unit has failed")
+    if soak.good_since is not None and state.main_pid not in {0, soak.pid}:  # a person's restart begins the soak anew
+        soak = replace(soak, began=now, good_since=None)
     complaint = _complaint(soak, state, health)
     if complaint is not None:
-        starting = soak.good_since is None and now - soak.began < STARTING_SECONDS
+        starting = soak.good_since is None and now - soak.began < soak.starting
         return Look(soak, over=not starting, unwell=None if starting else complaint)
-    if soak.good_since is None or soak.pid != state.main_pid:  # a person's restart begins the soak anew
-        soak = replace(soak, good_since=now, pid=state.main_pid)
-    left = soak.length - (now - (soak.good_since if soak.good_since is not None else now))
+    good_since = now if soak.good_since is None else soak.good_since
+    soak = replace(soak, good_since=good_since, pid=state.main_pid)
+    left = soak.length - (now - good_since)
     if left < _A_MOMENT:
         return Look(soak, over=True)
     pause = min(_LONGEST_PAUSE, max(_SOON, soak.length / _LOOKS))

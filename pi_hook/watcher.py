@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pi_hook.loop import Loop, Timer
-    from pi_hook.ports import Service
+    from pi_hook.ports import Service, ServiceState
 
 
 class Watcher:
@@ -31,10 +31,13 @@ class Watcher:
         """The version being watched."""
         return self._soak.version if self._soak is not None else None
 
-    def begin(self, version: str) -> None:
-        """Watch a version from now on; an earlier watch is given up."""
+    def begin(self, version: str, starting_seconds: float) -> None:
+        """Watch a version from now on; an earlier watch is given up.
+
+        ``starting_seconds``: how long it may take until it looks well for the first time.
+        """
         self.stop()
-        self._soak = Soak(version, self._length, self._loop.now())
+        self._soak = Soak(version, self._length, starting_seconds, self._loop.now())
         self._timer = self._loop.after(0, self._look)
 
     def stop(self) -> None:
@@ -47,16 +50,20 @@ class Watcher:
     def _look(self) -> None:
         if self._soak is None:
             return
-        if looks_well(self._soak, self._service.state()):
+        state = self._service.state()
+        if looks_well(self._soak, state):
             self._health.begin(ReleaseCommand.HEALTH, self._soak.version)
-        else:
-            self._answered(CommandResult())
+        else:  # by this very state: it may look well an instant later, and nobody has asked the health command then
+            self._judge(state, None)
 
     def _answered(self, health: CommandResult) -> None:
+        # Read anew: the health command may have taken its time.
+        self._judge(self._service.state(), health.problem)
+
+    def _judge(self, state: ServiceState, health: str | None) -> None:
         if self._soak is None:
             return
-        # Read anew: the health command may have taken its time.
-        found = look(self._soak, self._service.state(), health.problem, self._loop.now())
+        found = look(self._soak, state, health, self._loop.now())
         if found.over:
             self.stop()
             self._verdict(found.unwell)

@@ -132,6 +132,8 @@ class Health(Table):
 
     command: Annotated[list[str], AfterValidator(_command)]
     timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 10
+    starting_seconds: Annotated[int, Field(ge=1, le=600)] = 30
+    """How long the command may fail after a start: what the release needs to load its models."""
 
 
 class Hooks(Table):

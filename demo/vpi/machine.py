@@ -119,6 +119,14 @@ class VirtualPi:
         """Set the guest's time zone, a name below /usr/share/zoneinfo."""
         self.guest.run(f"test -f /usr/share/zoneinfo/{zone} && ln -sf /usr/share/zoneinfo/{zone} /etc/localtime")
 
+    def let_reboot(self) -> None:
+        """From now on let the guest start again when it reboots; else that switches it off."""
+        self._monitor("set-action", reboot="reset")
+
+    def boot_id(self) -> str:
+        """The kernel's name for the boot that it is in."""
+        return self.guest.run("cat /proc/sys/kernel/random/boot_id").strip()
+
     def cut_power(self) -> None:
         """Stop at once, as pulling the plug does: what the guest has not flushed is lost."""
         with contextlib.suppress(ChannelError):

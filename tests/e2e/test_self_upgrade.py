@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from demo.agent import first_boot_settings
 from demo.observe import PiView, ServerView, until
 from demo.shell import PROJECT
 from demo.stack import Stack
+from demo.vpi.guest import GuestError
 from demo.vpi.machine import VirtualPi
 from tests.e2e.test_interruptions import assert_one_true_story, release
 from tests.support.agent_package import build_agent
@@ -22,6 +24,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 NAME = "sample-assistant"
 NEXT = "99.0"
+LOOKS_SECONDS = 90
+"""The daemon looks every minute in its window whether anything is due."""
 WINDOW = "/etc/pi-hook/pi-hook.d/90-window.toml"
 
 
@@ -72,6 +76,7 @@ def test_a_newer_agent_replaces_the_running_one_while_updates_wait_and_work(
         assert (device.running(), device.installed()) == ("2.1.0", "2.1.0 install ok installed")
         assert pi.guest.run("dpkg --audit") == ""
         assert "Traceback" not in device.journal(400)
+        assert_restarts_once(pi, device, server)
     except Exception:
         if pi.pid is not None:
             print(device.journal(300))
@@ -79,6 +84,36 @@ def test_a_newer_agent_replaces_the_running_one_while_updates_wait_and_work(
         raise
     for version in ("2.0.0", "2.1.0"):
         assert_one_true_story(server.events(version))
+
+
+def assert_restarts_once(pi: VirtualPi, device: PiView, server: ServerView) -> None:
+    """A restart has been asked for all the time: where the settings allow it, systemd does it now, and all is well."""
+    assert device.status()["system"]["restarts"] == [], "by default the wish is only reported"
+    pi.let_reboot()
+    before = pi.boot_id()
+    pi.guest.write(WINDOW.replace("90-window", "91-reboot"), b"[system]\nreboot = true\n", 0o600)
+    pi.guest.run("systemctl restart pi-hook.service")
+    until("another boot", lambda: answering_boot(pi) not in {None, before}, 600)
+    after = pi.boot_id()
+    until("no wish for a restart at the server", lambda: not (server.device() or {})["reboot_required"], 300)
+    assert device.running() == "2.1.0"
+    assert "reboot.target" in pi.guest.run("journalctl --boot=-1 --no-pager --output=cat -n 400"), "in order"
+    (restart,) = device.status()["system"]["restarts"]
+
+    # The wish is there again, as from a script that writes it at each boot: not twice in a night.
+    pi.guest.run("touch /run/reboot-required")
+    until("the wish at the server", lambda: (server.device() or {})["reboot_required"], 120)
+    time.sleep(LOOKS_SECONDS)
+    assert pi.boot_id() == after
+    assert device.status()["system"]["restarts"] == [restart]
+
+
+def answering_boot(pi: VirtualPi) -> str | None:
+    """The boot that the guest is in; None while it does not answer."""
+    try:
+        return pi.boot_id()
+    except (GuestError, OSError):
+        return None
 
 
 def set_window(pi: VirtualPi, opens: timedelta, closes: timedelta) -> None:

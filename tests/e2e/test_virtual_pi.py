@@ -80,12 +80,12 @@ def test_cut_power_keeps_what_was_synced_and_it_boots_again(pi: VirtualPi) -> No
 
 
 def test_it_goes_on_where_it_was_saved(pi: VirtualPi, tmp_path: Path) -> None:
-    boot = pi.guest.run("cat /proc/sys/kernel/random/boot_id")
+    boot = pi.boot_id()
     pi.guest.run("echo here > /run/in-memory; echo there > /root/on-disk")
     pi.save(tmp_path / "machine")
     assert pi.pid is None
     pi.boot(saved=tmp_path / "machine")
-    assert pi.guest.run("cat /proc/sys/kernel/random/boot_id /run/in-memory /root/on-disk") == f"{boot}here\nthere\n"
+    assert pi.guest.run("cat /proc/sys/kernel/random/boot_id /run/in-memory /root/on-disk") == f"{boot}\nhere\nthere\n"
 
 
 def test_it_stands_still_while_it_is_frozen(pi: VirtualPi) -> None:

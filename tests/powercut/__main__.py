@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, ParamSpec, TypeVar
 
 from demo.shell import PROJECT
 from demo.vpi.image import Disk
@@ -34,11 +37,14 @@ CUTS_A_RUN = 10
 MOST_WRITES = 12
 """A cut falls upon the first to this many writes after its instant, or else the disk would mostly hold none."""
 Lengths = dict[str, dict[str, float]]
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_ended = False
 
 
 def main() -> int:
     """Prepare, measure, cut N times, tell."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have come ignored, from a shell that put us aside
+    end_in_order()
     arguments = _arguments()
     folder: Path = arguments.state.resolve()
     payloads = [payload for payload, share in ((SAMPLE, 1 - arguments.real), (PIPER, arguments.real)) if share > 0]
@@ -62,6 +68,31 @@ def main() -> int:
     return 0 if len(rounds) == arguments.cuts and not any(one.failures for one in rounds) else 1
 
 
+def end_in_order() -> None:
+    """Have SIGTERM end the run as Ctrl-C does, and with it what the workers have started."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        for worker in multiprocessing.active_children():
+            assert worker.pid is not None, "it was started"
+            os.kill(worker.pid, signal.SIGINT)  # a terminal sends that to all of a group, a TERM comes to us alone
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have come ignored, from a shell that put us aside
+    signal.signal(signal.SIGTERM, end)
+
+
+def unless_ended(work: Callable[_P, _T], *args: _P.args, **more: _P.kwargs) -> _T:
+    """Do it in a worker, which may have more work before it than is still wanted: none after an interruption."""
+    global _ended  # noqa: PLW0603 - of this worker, for its next work
+    if _ended:
+        raise KeyboardInterrupt
+    try:
+        return work(*args, **more)
+    except KeyboardInterrupt:
+        _ended = True
+        raise
+
+
 def aims(count: int, seed: int, real_share: float) -> list[Aim]:
     """The instants of all cuts, drawn from the seed."""
     chance = random.Random(seed)
@@ -81,7 +112,7 @@ def _lengths(pool: ProcessPoolExecutor, folder: Path, image: Disk, payloads: lis
         known: Lengths = json.loads(note.read_text())
         return known
     measured = {
-        name: pool.submit(run_up, folder / "snapshot", image, folder / f"measure-{name}", payload=name)
+        name: pool.submit(unless_ended, run_up, folder / "snapshot", image, folder / f"measure-{name}", payload=name)
         for name in payloads
     }
     lengths = {name: future.result()[1] for name, future in measured.items()}
@@ -104,14 +135,17 @@ def _rounds(
         while groups and len(runs) + len(rounds) < jobs:
             name, group = groups.pop(0)
             place = folder / f"run-{group[0].number}"
-            begun = pool.submit(run_up, snapshot, image, place, payload=name, aims=group, lengths=lengths[name])
+            begun = pool.submit(
+                unless_ended, run_up, snapshot, image, place, payload=name, aims=group, lengths=lengths[name]
+            )
             runs[begun] = group
         busy: set[Future[Any]] = {*runs, *rounds}
         wait(busy, return_when=FIRST_COMPLETED)
         for run in [run for run in runs if run.done()]:
             group = runs.pop(run)
             if (error := run.exception()) is None:
-                rounds |= {pool.submit(see_through, snapshot, image, fallen) for fallen in run.result()[0]}
+                cuts = run.result()[0]
+                rounds |= {pool.submit(unless_ended, see_through, snapshot, image, fallen) for fallen in cuts}
             else:
                 yield from (Round(aim, failures=[f"the run up to the cut: {error}"[:600]]) for aim in group)
         for one in [one for one in rounds if one.done()]:

@@ -34,8 +34,10 @@ class Trap:
         self._caught.clear()
         self._let_go.clear()
         self._left = writes
-        while not self._caught.wait(0.05) and not given_up():
-            pass
+        while not self._caught.wait(0.05):
+            if given_up():
+                self._left = 0
+                break
         try:
             yield self._caught.is_set()
         finally:

@@ -27,7 +27,7 @@ from pi_hook.zone import device_zone
 from tests.support.pi_hook_fakes import FakeClock
 
 WELL = ServiceState(active=True, failed=False, restarts=0, main_pid=7, release="1.1.0", words="active (running)")
-SOAK = Soak("1.1.0", length=60, began=100)
+SOAK = Soak("1.1.0", length=60, starting=30, began=100)
 
 
 class TestSoak:
@@ -74,7 +74,7 @@ class TestSoak:
     def test_what_rounding_leaves_of_it_is_no_reason_to_look_again(self) -> None:
         began, over = 100.01, 160.01
         assert 60.0 - (over - began) > 0, "by less than the clock can show"
-        soak = Soak("1.1.0", 60.0, began, good_since=began, pid=7)
+        soak = Soak("1.1.0", 60.0, 30.0, began, good_since=began, pid=7)
         assert look(soak, WELL, None, over).over
 
     def test_a_person_s_restart_begins_the_soak_anew(self) -> None:
@@ -83,6 +83,9 @@ class TestSoak:
         found = look(soak, replace(WELL, main_pid=8), None, 160)
         assert not found.over
         assert found.soak.good_since == 160
+        starts = look(soak, replace(WELL, main_pid=8), "connection refused", 160)
+        assert not starts.over, "it may take its time to start, as the first one might"
+        assert look(starts.soak, replace(WELL, main_pid=8), "connection refused", 190).over
 
 
 class TestTimekeeper:

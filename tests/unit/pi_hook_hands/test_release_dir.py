@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pi_hook.apt_source import KEEP
-from pi_hook.ports import ReleaseError
+from pi_hook.ports import ReleaseError, ReleaseTerms
 from pi_hook.release_dir import ReleaseDir
 
 from .conftest import NAME
@@ -55,6 +55,17 @@ def test_current_never_names_nothing_while_it_is_flipped(small: SmallRoot, monke
     with pytest.raises(ReleaseError, match="power cut"):
         releases.activate("1.1.0")
     assert releases.active() == "1.0.0"
+
+
+def test_a_release_says_what_its_activation_and_its_start_need(small: SmallRoot) -> None:
+    small.release("1.0.0")
+    hooks = {"before_activation": ["./app/migrate"], "after_rollback": None}
+    health = {"command": ["./app/check"], "timeout_seconds": 10}
+    small.release("1.1.0", hooks=hooks, oldest_rollback="1.0.0", health={**health, "starting_seconds": 90})
+    small.release("1.2.0", health=health)
+    releases = ReleaseDir(NAME, small.root)
+    assert releases.terms("1.0.0") == releases.terms("1.2.0") == releases.terms("unknown") == ReleaseTerms()
+    assert releases.terms("1.1.0") == ReleaseTerms(True, False, "1.0.0", 90.0)
 
 
 def rewrite(folder: Path, old: str, new: str) -> None:

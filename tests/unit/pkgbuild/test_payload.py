@@ -72,6 +72,11 @@ def test_defaults(tmp_path: Path) -> None:
             'module = "a"\n[health]\ncommand = ["x"]\ntimeout_seconds = 0',
             "health.timeout_seconds",
         ),
+        (
+            'module = "assistant"',
+            'module = "a"\n[health]\ncommand = ["x"]\nstarting_seconds = 3600',
+            "health.starting_seconds",
+        ),
         ('module = "assistant"', 'module = "a"\n[hooks]\nbefore_activation = [""]', "'hooks.before_activation': name"),
         ("[payload]", 'targets = ["trixie/mips"]\n[payload]', "'targets.0': unknown architecture 'mips'"),
         ("[payload]", 'oldest_rollback = "v1"\n[payload]', "'v1' is not a version"),
