@@ -53,7 +53,7 @@ def test_the_services_may_do_little_beside_their_work(unit: Path) -> None:
 def test_every_command_of_the_units_exists() -> None:
     for unit in UNITS:
         for line in unit.read_text().splitlines():
-            if not line.startswith("ExecStart=") or "prune" in line:
+            if not line.startswith("ExecStart="):
                 continue
             words = line.partition(" -m ")[2].split()
             command = [sys.executable, "-m", *words[:2], "--help"]

@@ -19,8 +19,6 @@ from tests.integration.repo_server.conftest import enrolled
 from tests.support.fleet_bodies import announcement
 from tests.support.server import RunningServer, running_server
 
-pytest.importorskip("schemathesis", reason="schemathesis is not installed: run make setup, or pip install it")
-
 FUZZ = int(os.environ.get("PI_OTA_FUZZ", "0"))
 """Cases for each endpoint in the long run."""
 STREAM = "/api/v1/events"

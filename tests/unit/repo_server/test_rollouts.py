@@ -17,6 +17,8 @@ from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, announcement, statu
 from tests.unit.repo_server.conftest import Service
 
 HOUR = 3600
+MANY = 40
+"""Enough that half of them, by the hash of an update's random id, is never none or all of them."""
 LIMIT = {"percent": 50, "minimum": 2}
 CANARY: dict[str, Any] = {
     "waves": [{"group": "canary", "dwell_seconds": HOUR}, {"percent": 50, "dwell_seconds": HOUR}, {"percent": 100}],
@@ -67,7 +69,7 @@ def audit(service: Service) -> list[tuple[str, str]]:
 
 
 def test_canaries_first_then_a_part_then_everybody(service: Service) -> None:
-    ids = fleet(service, 12)
+    ids = fleet(service, MANY)
     to_group(service, "canary", *ids[:2])
     update = service.announce(rollout=CANARY)
     assert offered(service, ids) == ids[:2]
@@ -131,7 +133,7 @@ def test_failures_halt_at_once_and_before_anybody_else_is_granted(service: Servi
 
 
 def test_a_halt_sticks_until_somebody_resumes_it(service: Service) -> None:
-    ids = fleet(service, 6)
+    ids = fleet(service, MANY)
     update = service.announce(rollout={"waves": CANARY["waves"][1:], "failure_limit": {"count": 1}})
     (first, *_) = offered(service, ids)
     end(service, update, first, "failed")
