@@ -11,6 +11,8 @@ PYTHON := $(VENV)/bin/python
 STATE ?= .pi-ota/serve
 DEMO_STATE ?= .pi-ota/demo
 JOBS ?= $(shell nproc)
+# Tests wait for disks and programs for half of their time.
+TEST_JOBS ?= $(shell echo $$((2 * $(JOBS))))
 N ?= 20
 SEED ?= 1
 REAL ?= 0.25
@@ -61,8 +63,8 @@ agent: packages ## build the device agent's Debian package, pi-hook, into build/
 
 .PHONY: test
 test: setup ## all tests but the ones that boot the virtual Pi
-	@$(PYTEST) -n $(JOBS) -m "not e2e" tests
-	@[ "$$(id -u)" = 0 ] || sudo --preserve-env $(PYTEST) -n $(JOBS) -m "root and not e2e" tests
+	@$(PYTEST) -n $(TEST_JOBS) -m "not e2e" tests
+	@[ "$$(id -u)" = 0 ] || sudo --preserve-env $(PYTEST) -n $(TEST_JOBS) -m "root and not e2e" tests
 
 .PHONY: e2e
 e2e: e2e-core e2e-stories ## the tests that boot the virtual Pi
