@@ -4,7 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.stories import CRASHES_AT_START, CRASHES_LATER, UNHEALTHY, Story, Variant, first, when
+from demo.observe import until
+from tests.e2e.stories import (
+    CRASHES_AT_START,
+    CRASHES_LATER,
+    FINAL,
+    HEALTH_LINE,
+    SEEN_SECONDS,
+    UNHEALTHY,
+    UPDATE_SECONDS,
+    Story,
+    Variant,
+    first,
+    when,
+)
+
+DUST = "/run/dust"
+DUSTY = Variant(
+    {HEALTH_LINE: f"""command = ["python", "-c", "import os; raise SystemExit(os.path.exists('{DUST}') * 'dusty')"]"""}
+)
+"""It is well on every device but one with dust in it."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -41,3 +60,33 @@ def test_a_crash_late_in_the_soak(urgent: Story) -> None:
     assert "out of memory, as it were" in progress["log_tail"]
     verified = when(first(events, "rolled_back")) - when(first(events, "verifying"))
     assert verified.total_seconds() >= 4, "it was well for a while"
+
+
+@pytest.mark.xfail(
+    strict=True, reason="what is installed is not looked up in the signed lists again, and so counts as scheduled"
+)
+def test_a_bad_version_is_tried_again_only_when_it_is_expedited(urgent: Story) -> None:
+    before = urgent.device.running()
+    urgent.pi.guest.run(f"touch {DUST}")
+    version = urgent.release(how=DUSTY)
+    _, tried = urgent.went_back(version, before)
+    urgent.pi.guest.run(f"rm {DUST}")
+    until("it is withheld", lambda: urgent.device.status()["withheld"] == "FAILED_HERE", SEEN_SECONDS)
+    seen = when(urgent.server.device() or {}, "last_seen_at")
+    until("a later heartbeat", lambda: when(urgent.server.device() or {}, "last_seen_at") > seen, SEEN_SECONDS)
+    assert urgent.server.events(version) == tried, "left alone"
+
+    urgent.operate("POST", f"/api/v1/updates/{urgent.server.update_id(version)}/devices/{{device}}/expedite")
+    last = tried[-1]["sequence"]
+    until("a second outcome", lambda: outcome_after(urgent, version, last), UPDATE_SECONDS)
+    assert outcome_after(urgent, version, last) == "succeeded"
+    assert urgent.device.running() == version
+    assert version not in urgent.device.status()["bad_versions"]
+    again = [event["status"] for event in urgent.server.events(version) if (event["sequence"] or 0) > last]
+    assert again[-4:] == ["activating", "restarting", "verifying", "succeeded"]
+
+
+def outcome_after(story: Story, version: str, sequence: int) -> str | None:
+    """How the attempt ended that began after this status; None while it has not."""
+    events = (event for event in story.server.events(version) if (event["sequence"] or 0) > sequence)
+    return next((str(event["status"]) for event in events if event["status"] in FINAL), None)
