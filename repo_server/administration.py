@@ -64,7 +64,7 @@ def revoke_api_key(db: Database, key_id: str, who: str, now: datetime, *, last_a
 
     def work(connection: sqlite3.Connection) -> None:
         row = _found(connection, API_KEYS, key_id, "API key")
-        last = row["role"] == Role.ADMIN and credentials.other_admin_keys(connection, key_id, now) == 0
+        last = row["role"] == Role.ADMIN and credentials.admin_keys(connection, now, besides=key_id) == 0
         if last and row["revoked_at"] is None and not last_admin_too:
             raise ConflictError(
                 "this is the last admin key that is good; make another one first, or revoke it with "

@@ -35,7 +35,7 @@ def read(shape: type[_B], limit: int = BODY_BYTES) -> _B:
             raise BadRequestError(f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}") from None
         if not first["loc"]:
             raise BadRequestError("the body must be a JSON object") from None
-        raise InvalidError(_sentence(error)) from None
+        raise InvalidError(sentence(error)) from None
 
 
 def _content(limit: int) -> bytes:
@@ -61,10 +61,10 @@ def read_query(shape: type[_Q]) -> _Q:
     try:
         return shape.model_validate(request.args.to_dict())
     except ValidationError as error:
-        raise InvalidError(_sentence(error)) from None
+        raise InvalidError(sentence(error)) from None
 
 
-def _sentence(error: ValidationError) -> str:
+def sentence(error: ValidationError) -> str:
     """``field: what is wrong``, for the first few fields. Never a value: it could be a secret."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     parts = []

@@ -67,7 +67,7 @@ def announce(
             return updates.answer(row), False
         update_id = updates.insert(connection, given, _rollout(given.rollout, defaults), who, now)
         audit.record(connection, now, who, "update.announce", update_id, name=given.name, version=given.version)
-        return updates.answer(_update(connection, update_id)), True
+        return updates.answer(steering.found(connection, update_id)), True
 
     return db.write(work)
 
@@ -98,10 +98,3 @@ def change_device(db: Database, device_id: str, given: wire.DeviceChange, who: s
         return enrollment.device(connection, device_id)
 
     return db.write(work)
-
-
-def _update(connection: sqlite3.Connection, update_id: str) -> sqlite3.Row:
-    row = updates.find(connection, update_id)
-    if row is None:
-        raise NotFoundError("there is no such update")
-    return row

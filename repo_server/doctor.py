@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from repo_server import freshness, migrations, times
+from repo_server import freshness, migrations, storage, times
 from repo_server.config import Settings
 from repo_server.errors import SchemaError
-from repo_server.roles import Role
+from repo_server.store import audit, credentials
 
 _STALE = timedelta(days=2)
 """The repository is signed anew daily."""
@@ -73,22 +73,24 @@ def _database(settings: Settings, now: datetime) -> Iterator[Finding]:
         mend = f"repo-server init --state {settings.state_dir}"
         yield Finding("database", Level.FAIL, f"there is no database in {settings.state_dir}", mend)
         return
+    yield _integrity(file)
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
-            yield _integrity(connection, file)
-            yield _schema(connection)
-            yield _admin_key(connection, now)
-            yield _clock(connection, now)
+            schema = _schema(connection)
+            yield schema
+            if schema.level is Level.OK:  # in another one nothing need be where it is looked for
+                yield _admin_key(connection, now)
+                yield _clock(connection, now)
     except sqlite3.Error as error:
         words = f"{file} cannot be used: {error}"
         yield Finding("database", Level.FAIL, words, "repo-server restore, from the newest backup")
 
 
-def _integrity(connection: sqlite3.Connection, file: Path) -> Finding:
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
+def _integrity(file: Path) -> Finding:
+    found = storage.problems(file)
+    if found:
         return Finding(
-            "database", Level.FAIL, f"{file} is damaged: {found}", "repo-server restore, from the newest backup"
+            "database", Level.FAIL, f"{file} is damaged: {found[0]}", "repo-server restore, from the newest backup"
         )
     return Finding("database", Level.OK, f"{file} is whole")
 
@@ -105,10 +107,7 @@ def _schema(connection: sqlite3.Connection) -> Finding:
 
 
 def _admin_key(connection: sqlite3.Connection, now: datetime) -> Finding:
-    columns = {row[1] for row in connection.execute("PRAGMA table_info(api_keys)")}
-    valid = " AND (expires_at IS NULL OR expires_at > :now)" if "expires_at" in columns else ""
-    query = f"SELECT count(*) FROM api_keys WHERE role = :role AND revoked_at IS NULL{valid}"  # noqa: S608 - our own text
-    (count,) = connection.execute(query, {"role": Role.ADMIN, "now": times.render(now)}).fetchone()
+    count = credentials.admin_keys(connection, now)
     if count == 0:
         mend = "repo-server api-key create --role admin --name NAME"
         return Finding("admin key", Level.FAIL, "there is no valid key with the role admin", mend)
@@ -117,9 +116,11 @@ def _admin_key(connection: sqlite3.Connection, now: datetime) -> Finding:
 
 def _clock(connection: sqlite3.Connection, now: datetime) -> Finding:
     """Against what this server itself has written: grants and deadlines go by it."""
-    newest = connection.execute("SELECT max(at) FROM audit_log").fetchone()[0]
-    if newest is not None and times.parse(newest) > now + timedelta(minutes=1):
-        words = f"this machine's clock says {times.render(now)}, but the audit log has an entry of {newest}"
+    newest = audit.newest_at(connection)
+    if newest is not None and newest > now + timedelta(minutes=1):
+        words = (
+            f"this machine's clock says {times.render(now)}, but the audit log has an entry of {times.render(newest)}"
+        )
         return Finding("clock", Level.FAIL, words, "timedatectl set-ntp true")
     return Finding("clock", Level.OK, f"it is {times.render(now)}, not before what was written last")
 

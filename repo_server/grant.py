@@ -54,7 +54,7 @@ class Reason(StrEnum):
     FAILED_HERE = "FAILED_HERE"
 
 
-_BY_STATE = {
+BY_STATE = {
     UpdateState.PAUSED: Reason.PAUSED,
     UpdateState.HALTED: Reason.HALTED,
     UpdateState.WITHDRAWN: Reason.WITHDRAWN,
@@ -173,7 +173,7 @@ def _speaks_against(device: DeviceFacts, update: UpdateFacts) -> Reason | None:
     if device.hold is not None:
         return Reason.HELD_BY_ADMIN
     if update.state is not UpdateState.ACTIVE:
-        return _BY_STATE[update.state]
+        return BY_STATE[update.state]
     known = device.updates.get(update.id)
     if known is not None and known.status in {Status.ROLLED_BACK, Status.FAILED}:
         return Reason.FAILED_HERE

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from repo_server import nights, waves
-from repo_server.grant import Reason, UpdateState, Urgency
+from repo_server.grant import BY_STATE, Reason, UpdateState, Urgency
 from repo_server.lifecycle import FAILURES, STARTED, Status
 from repo_server.versions import compare
 
@@ -21,11 +21,6 @@ IDLE_REQUIRED = timedelta(hours=1)
 SUPERSEDED = "SUPERSEDED"
 
 _HOUR = timedelta(hours=1)
-_STOPPED: Mapping[UpdateState, str] = {
-    UpdateState.PAUSED: Reason.PAUSED,
-    UpdateState.HALTED: Reason.HALTED,
-    UpdateState.WITHDRAWN: Reason.WITHDRAWN,
-}
 
 
 class State(StrEnum):
@@ -150,7 +145,7 @@ def _blocked(update: PlannedUpdate, device: PlannedDevice) -> str | None:
     newer = {device.target, (device.target[0], "all")} & update.superseded_targets
     if newer and (device.installed is not None or device.active is not None):
         return SUPERSEDED
-    return _STOPPED.get(update.state)
+    return BY_STATE.get(update.state)
 
 
 def _when(

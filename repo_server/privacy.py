@@ -9,6 +9,7 @@ from repo_server import answers_identity as answers
 from repo_server import enrollment
 from repo_server.db import Database
 from repo_server.store import audit, homes
+from repo_server.store.reading import snapshot
 
 _BATCH = 500
 """Heartbeats deleted in one transaction: others wait no longer for it than for each other."""
@@ -17,8 +18,7 @@ _BATCH = 500
 def export(db: Database, device_id: str, now: datetime) -> answers.Export:
     """Everything that is kept about a device, from one state of the database. Raises ``NotFoundError``."""
     connection = db.connection()
-    connection.execute("BEGIN")
-    try:
+    with snapshot(connection):
         row = enrollment.device(connection, device_id)
         return answers.Export(
             exported_at=now,
@@ -28,8 +28,6 @@ def export(db: Database, device_id: str, now: datetime) -> answers.Export:
             events=homes.of_updates(connection, "device_update_events", device_id),
             audit=[audit.entry(one) for one in homes.audit(connection, device_id)],
         )
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def erase(db: Database, device_id: str, who: str, now: datetime) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from repo_server import answers, times, waves, wire
+from repo_server import answers, enrollment, times, waves, wire
 from repo_server.config import Settings
 from repo_server.db import Database
 from repo_server.errors import ConflictError, NotFoundError
@@ -19,8 +19,7 @@ from repo_server.grant import UpdateState, Urgency
 from repo_server.lifecycle import FAILURES, STARTED, Status
 from repo_server.store import audit, devices, progress, rollouts, updates
 
-SERVER = "server"
-"""Who halts by the failure limit, in the audit log."""
+MISSING = "there is no such update"
 
 
 def pause(db: Database, update_id: str, who: str, now: datetime) -> answers.Update:
@@ -123,9 +122,9 @@ def expedite_device(db: Database, update_id: str, device_id: str, who: str, now:
 
     def work(connection: sqlite3.Connection) -> answers.DeviceUpdate:
         row = _steerable(connection, update_id)
-        device = devices.find(connection, device_id)
-        if device is None or device["state"] == devices.DECOMMISSIONED:
-            raise NotFoundError("there is no such device")
+        device = enrollment.device(connection, device_id)
+        if device["state"] == devices.DECOMMISSIONED:
+            raise NotFoundError("this device was decommissioned")
         if (device["assistant"], device["channel"]) != (row["name"], row["channel"]):
             raise ConflictError(
                 f"the device follows {device['assistant']} on the channel {device['channel']}; "
@@ -140,6 +139,14 @@ def expedite_device(db: Database, update_id: str, device_id: str, who: str, now:
         return progress.one(connection, device_id, update_id)
 
     return db.write(work)
+
+
+def found(connection: sqlite3.Connection, update_id: str) -> sqlite3.Row:
+    """The update's row. Raises ``NotFoundError``."""
+    row = updates.find(connection, update_id)
+    if row is None:
+        raise NotFoundError(MISSING)
+    return row
 
 
 def moved(connection: sqlite3.Connection, row: sqlite3.Row, status: Status, now: datetime) -> None:
@@ -164,7 +171,7 @@ def judge(connection: sqlite3.Connection, update_id: str, now: datetime) -> bool
     reason = waves.verdict(rollouts.of(row), rollouts.outcomes(connection, update_id))
     if reason is None:
         return False
-    _stop(connection, row, UpdateState.HALTED, SERVER, now, reason=reason)
+    _stop(connection, row, UpdateState.HALTED, audit.SERVER, now, reason=reason)
     return True
 
 
@@ -193,7 +200,7 @@ def _move_on(
     rollout = rollouts.of(row)
     rollout = replace(rollout, opening=waves.advance(rollout, now))
     rollouts.keep(connection, update_id, rollout)
-    audit.record(connection, now, SERVER, "update.wave", update_id, wave=len(rollout.opening.opened))
+    audit.record(connection, now, audit.SERVER, "update.wave", update_id, wave=len(rollout.opening.opened))
 
 
 def _is_due(row: sqlite3.Row, now: datetime) -> bool:
@@ -210,7 +217,7 @@ def _steer(
 ) -> answers.Update:
     def whole(connection: sqlite3.Connection) -> answers.Update:
         work(connection, _steerable(connection, update_id, withdrawn_too=withdrawn_too))
-        return updates.answer(_found(connection, update_id))
+        return updates.answer(found(connection, update_id))
 
     return db.write(whole)
 
@@ -231,14 +238,7 @@ def _stop(
 
 
 def _steerable(connection: sqlite3.Connection, update_id: str, *, withdrawn_too: bool = False) -> sqlite3.Row:
-    row = _found(connection, update_id)
+    row = found(connection, update_id)
     if row["state"] == UpdateState.WITHDRAWN and not withdrawn_too:
         raise ConflictError("this update was withdrawn; release a higher version instead")
-    return row
-
-
-def _found(connection: sqlite3.Connection, update_id: str) -> sqlite3.Row:
-    row = updates.find(connection, update_id)
-    if row is None:
-        raise NotFoundError("there is no such update")
     return row

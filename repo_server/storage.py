@@ -125,7 +125,7 @@ def _close_for_all(database: Path) -> None:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
             raise StorageError(
                 f"a server is running on {database}, or another program has it open; stop it first "
-                "(`systemctl stop repo-server`), then restore again"
+                "(`systemctl stop pi-ota-server.socket pi-ota-server`), then restore again"
             ) from None
         raise
     except sqlite3.DatabaseError:

@@ -30,3 +30,8 @@ def parse(text: str) -> datetime:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except OverflowError as error:  # 0001-01-01T00:00:00+14:00 lies before the first representable instant
         raise ValueError(f"is out of range: {error}") from error
+
+
+def parse_known(text: str | None) -> datetime | None:
+    """``parse`` of a column that may be null."""
+    return parse(text) if text is not None else None

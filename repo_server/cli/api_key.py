@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from repo_server import administration, times, wire
+from repo_server import administration, times, wire, wire_identity
 from repo_server.cli import options, session
 from repo_server.cli.output import every, show, show_list
 from repo_server.roles import Role
@@ -32,14 +32,11 @@ def create(
 ) -> None:
     """Make a key; its secret is shown once."""
     now = times.utc_now()
-    until = now + expires if expires is not None else None
+    until = times.render(now + expires) if expires is not None else None
     with session.state(state_dir, file) as state:
-        tables = state.db.tables()
-        secret = state.db.write(
-            lambda _: credentials.create_api_key(tables, name, Role(role), session.WHO, now, expires_at=until)
-        )
-    shown = {"api_key": secret, "name": name, "role": role, "expires_at": times.render(until) if until else None}
-    show(shown, as_json)
+        given = wire_identity.ApiKeyRequest.model_validate({"name": name, "role": Role(role), "expires_at": until})
+        made = administration.create_api_key(state.db, given, session.WHO, now).model_dump(mode="json")
+    show({"api_key": made["secret"], **{name: made[name] for name in ("name", "role", "expires_at")}}, as_json)
 
 
 @api_key.command("list")

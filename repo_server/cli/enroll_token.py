@@ -54,25 +54,18 @@ def create(
 ) -> None:
     """Make an enrollment token; its secret is shown once."""
     now = times.utc_now()
-    until = now + expires if expires is not None else None
-    preset = credentials.Preset(group, channel, approval)
-    with session.state(state_dir, file) as state:
-        tables = state.db.tables()
-        secret = state.db.write(
-            lambda _: credentials.create_enrollment_token(
-                tables, name, session.WHO, now, uses_allowed=uses, expires_at=until, preset=preset
-            )
-        )
-    shown = {
-        "enrollment_token": secret,
+    asked = {
         "name": name,
         "uses": uses,
-        "expires_at": times.render(until) if until else None,
+        "expires_at": times.render(now + expires) if expires is not None else None,
         "group": group,
         "channel": channel,
         "approval": approval,
     }
-    show(shown, as_json)
+    with session.state(state_dir, file) as state:
+        given = wire_identity.EnrollmentTokenRequest.model_validate(asked)
+        made = administration.create_enrollment_token(state.db, given, session.WHO, now)
+    show({"enrollment_token": made.secret, **asked}, as_json)
 
 
 @enroll_token.command()
@@ -90,8 +83,8 @@ def recover(
     """
     now = times.utc_now()
     with session.state(state_dir, file) as state:
-        given = wire_identity.EnrollmentTokenRequest.model_construct(
-            name=name, uses=uses, expires_at=now + expires, group=None, channel=None, approval=True, recovery=True
+        given = wire_identity.EnrollmentTokenRequest.model_validate(
+            {"name": name, "uses": uses, "expires_at": times.render(now + expires), "recovery": True}
         )
         made = administration.create_enrollment_token(state.db, given, session.WHO, now)
     show(made.model_dump(mode="json", include={"id", "name", "uses_allowed", "expires_at"}), as_json)

@@ -9,7 +9,6 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from repo_server import answers, wire
-from repo_server.store.paging import Rows
 
 _Q = TypeVar("_Q", bound=wire.PageQuery)
 _A = TypeVar("_A", bound=answers.Answer)
@@ -36,7 +35,7 @@ def show_list(items: Sequence[Mapping[str, object]], columns: Sequence[str], as_
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def every(query: _Q, fetch: Callable[[_Q], Rows[_A]]) -> list[dict[str, Any]]:
+def every(query: _Q, fetch: Callable[[_Q], answers.Page[_A]]) -> list[dict[str, Any]]:
     """Every item of a paged list, as ``show_list`` takes them."""
     found: list[dict[str, Any]] = []
     while True:

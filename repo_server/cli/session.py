@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from repo_server import config
+from pydantic import ValidationError
+
+from repo_server import body, config
 from repo_server.cli.output import fail
 from repo_server.db import Database
 from repo_server.errors import ConfigError, RepoServerError
@@ -34,6 +36,8 @@ def sentences() -> Iterator[None]:
         yield
     except RepoServerError as error:
         fail(str(error))
+    except ValidationError as error:
+        fail(body.sentence(error))
     except sqlite3.Error as error:
         fail(f"the database cannot be used: {error}")
     except OSError as error:

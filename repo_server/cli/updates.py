@@ -9,13 +9,13 @@ import click
 
 from repo_server import rollout_answers as answers
 from repo_server import times, wire
+from repo_server.answers import Page
 from repo_server.cli import options, session
 from repo_server.cli.output import every, show, show_list
 from repo_server.db import Database
 from repo_server.errors import NotFoundError
 from repo_server.store import spread
 from repo_server.store import updates as store
-from repo_server.store.paging import Rows
 
 _COLUMNS = ("id", "name", "version", "channel", "urgency", "state", "announced_at")
 _SHOWN = ("id", "name", "version", "channel", "urgency", "notes", "announced_at")
@@ -81,12 +81,12 @@ def plan(update: str, wave: int | None, state_dir: Path | None, file: Path | Non
         update_id = which(state.db, update)
         plans: list[answers.Plan] = []
 
-        def fetch(query: wire.PlanQuery) -> Rows[answers.Expected]:
+        def fetch(query: wire.PlanQuery) -> Page[answers.Expected]:
             found = spread.planned(state.db.connection(), update_id, query, now)
             if found is None:
                 raise NotFoundError("this update was removed meanwhile")
             plans.append(found)
-            return Rows(found.items, found.next_cursor)
+            return Page(items=found.items, next_cursor=found.next_cursor)
 
         items = every(wire.PlanQuery(limit=1_000, wave=wave), fetch)
     whole = {**plans[0].model_dump(mode="json"), "items": items, "next_cursor": None}

@@ -7,8 +7,9 @@ import sqlite3
 from datetime import datetime
 
 from repo_server import events, times
+from repo_server.answers import Page
 from repo_server.answers_identity import AuditEntry
-from repo_server.store.paging import Rows, page
+from repo_server.store.paging import page
 from repo_server.wire_identity import AuditQuery
 
 _TOLD = ("device.", "update.")
@@ -37,7 +38,7 @@ def record(
         events.note(connection, action, id=subject, at=times.render(at))
 
 
-def list_page(connection: sqlite3.Connection, query: AuditQuery) -> Rows[AuditEntry]:
+def list_page(connection: sqlite3.Connection, query: AuditQuery) -> Page[AuditEntry]:
     """One page of entries, the newest first."""
     return page(
         connection,
@@ -55,6 +56,11 @@ def list_page(connection: sqlite3.Connection, query: AuditQuery) -> Rows[AuditEn
         make=entry,
         descending=True,
     )
+
+
+def newest_at(connection: sqlite3.Connection) -> datetime | None:
+    """The latest time of all entries; None where there is none."""
+    return times.parse_known(connection.execute("SELECT max(at) FROM audit_log").fetchone()[0])
 
 
 def entry(row: sqlite3.Row) -> AuditEntry:

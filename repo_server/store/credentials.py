@@ -12,9 +12,10 @@ import sqlite_utils
 
 from repo_server import answers_identity as answers
 from repo_server import ids, times, wire
+from repo_server.answers import Page
 from repo_server.roles import Role
 from repo_server.store import audit
-from repo_server.store.paging import Rows, page
+from repo_server.store.paging import page
 
 API_KEYS = "api_keys"
 ENROLLMENT_TOKENS = "enrollment_tokens"
@@ -129,7 +130,7 @@ def _presented(row: sqlite3.Row) -> EnrollmentToken:
     return EnrollmentToken(
         row["id"],
         row["name"],
-        _time(row["expires_at"]),
+        times.parse_known(row["expires_at"]),
         row["uses_allowed"],
         row["uses"],
         row["group_name"],
@@ -186,17 +187,17 @@ def revoke(connection: sqlite3.Connection, table: str, identifier: str, now: dat
     return done.rowcount == 1
 
 
-def other_admin_keys(connection: sqlite3.Connection, identifier: str, now: datetime) -> int:
-    """How many admin keys besides this one are good now."""
+def admin_keys(connection: sqlite3.Connection, now: datetime, besides: str = "") -> int:
+    """How many admin keys are good now, without the one with the id ``besides``."""
     found = connection.execute(
         "SELECT count(*) FROM api_keys WHERE id <> ? AND role = ? AND revoked_at IS NULL"
         " AND (expires_at IS NULL OR expires_at > ?)",
-        (identifier, Role.ADMIN, times.render(now)),
+        (besides, Role.ADMIN, times.render(now)),
     ).fetchone()
     return int(found[0])
 
 
-def list_api_keys(connection: sqlite3.Connection, query: wire.PageQuery) -> Rows[answers.ApiKey]:
+def list_api_keys(connection: sqlite3.Connection, query: wire.PageQuery) -> Page[answers.ApiKey]:
     """One page of keys, the oldest first, revoked ones too."""
     return page(
         connection,
@@ -209,7 +210,7 @@ def list_api_keys(connection: sqlite3.Connection, query: wire.PageQuery) -> Rows
     )
 
 
-def list_enrollment_tokens(connection: sqlite3.Connection, query: wire.PageQuery) -> Rows[answers.EnrollmentToken]:
+def list_enrollment_tokens(connection: sqlite3.Connection, query: wire.PageQuery) -> Page[answers.EnrollmentToken]:
     """One page of tokens, the oldest first, revoked ones too."""
     return page(
         connection,
@@ -238,12 +239,8 @@ def enrollment_token_values(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _lasts(row: sqlite3.Row, now: datetime) -> bool:
-    expires_at = _time(row["expires_at"])
+    expires_at = times.parse_known(row["expires_at"])
     return expires_at is None or now < expires_at
-
-
-def _time(text: str | None) -> datetime | None:
-    return times.parse(text) if text is not None else None
 
 
 def _text(at: datetime | None) -> str | None:

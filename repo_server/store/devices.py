@@ -9,7 +9,7 @@ from typing import Literal
 
 from repo_server import answers, times, wire
 from repo_server.presence import Deadlines, Presence
-from repo_server.store.paging import Rows, page
+from repo_server.store.paging import page
 
 DEFAULT_CHANNEL = "stable"
 ACTIVE = "active"
@@ -30,6 +30,9 @@ _PRESENT = {
     Presence.LATE: ("late_at <= ?", "lost_at > ?"),
     Presence.LOST: ("lost_at <= ?",),
 }
+_FALLEN = """SELECT device_id, :late AS kind, late_at AS at FROM presence WHERE late_at > :since AND late_at <= :now
+ UNION ALL SELECT device_id, :lost, lost_at FROM presence WHERE lost_at > :since AND lost_at <= :now
+ ORDER BY at LIMIT :most"""
 _COLUMNS = {
     "name": "name",
     "group": "group_name",
@@ -59,7 +62,7 @@ def settings(row: sqlite3.Row, names: Iterable[str]) -> dict[str, object]:
     return {name: row[_COLUMNS[name]] for name in names}
 
 
-def list_page(connection: sqlite3.Connection, query: wire.DeviceQuery, now: datetime) -> Rows[answers.Device]:
+def list_page(connection: sqlite3.Connection, query: wire.DeviceQuery, now: datetime) -> answers.Page[answers.Device]:
     """One page of devices, oldest registration first (device ids are UUIDv7)."""
     at = times.render(now)
     conditions: list[tuple[str, object] | None] = [
@@ -92,12 +95,21 @@ def list_page(connection: sqlite3.Connection, query: wire.DeviceQuery, now: date
     )
 
 
+def fallen_silent(
+    connection: sqlite3.Connection, since: datetime, now: datetime, most: int
+) -> list[tuple[str, Presence, str]]:
+    """Who has become late or lost after ``since`` until ``now``: id, which of both, and when; in that order."""
+    values = {"late": Presence.LATE, "lost": Presence.LOST, "most": most}
+    rows = connection.execute(_FALLEN, {**values, "since": times.render(since), "now": times.render(now)})
+    return [(row["device_id"], Presence(row["kind"]), row["at"]) for row in rows]
+
+
 def answer(row: sqlite3.Row, now: datetime) -> answers.Device:
     """A row as the API shows it."""
     gate = None
     if row["gate_decision"] is not None:
         gate = answers.Gate(
-            decision=row["gate_decision"], reason=row["gate_reason"], retry_at=_time(row["gate_retry_at"])
+            decision=row["gate_decision"], reason=row["gate_reason"], retry_at=times.parse_known(row["gate_retry_at"])
         )
     update = None
     if row["update_id"] is not None:
@@ -119,14 +131,14 @@ def answer(row: sqlite3.Row, now: datetime) -> answers.Device:
         **{name: row[name] for name in same},
         group=row["group_name"],
         timezone_set=row["timezone_override"],
-        last_seen_at=_time(row["last_seen_at"]),
+        last_seen_at=times.parse_known(row["last_seen_at"]),
         online=presence is Presence.ONLINE,
         presence=presence,
         gate=gate,
         update=update,
         reboot_required=bool(row["reboot_required"]),
         reenrollment=reenrollment,
-        cloned_suspected_at=_time(row["cloned_suspected_at"]),
+        cloned_suspected_at=times.parse_known(row["cloned_suspected_at"]),
         rotation=_rotation(row),
     )
 
@@ -135,7 +147,3 @@ def _rotation(row: sqlite3.Row) -> Literal["requested", "waiting"] | None:
     if row["rotation_requested_at"] is not None:
         return "requested"
     return "waiting" if row["next_token_sha256"] is not None else None
-
-
-def _time(text: str | None) -> datetime | None:
-    return times.parse(text) if text is not None else None

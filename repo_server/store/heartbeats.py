@@ -12,7 +12,7 @@ from datetime import datetime
 from repo_server import answers, events, times, wire
 from repo_server.errors import InvalidError
 from repo_server.presence import Deadlines
-from repo_server.store.paging import Rows, decode, encode
+from repo_server.store.paging import decode, encode
 
 _DEVICE = """SELECT rowid, id, token_sha256, state, channel, group_name, hold, timezone_override, debian, architecture,
  agent_version, timezone, assistant, installed, active, boot_id, gate_decision, gate_reason, update_id, update_status,
@@ -87,7 +87,9 @@ def delete_before(connection: sqlite3.Connection, before: datetime, most: int) -
     return connection.execute(_DELETE, (most, times.render(before))).rowcount
 
 
-def list_page(connection: sqlite3.Connection, device: sqlite3.Row, query: wire.PageQuery) -> Rows[answers.Heartbeat]:
+def list_page(
+    connection: sqlite3.Connection, device: sqlite3.Row, query: wire.PageQuery
+) -> answers.Page[answers.Heartbeat]:
     """One page of a device's heartbeats, the newest first."""
     number = device["last_heartbeat_id"]
     if query.cursor is not None:
@@ -100,7 +102,7 @@ def list_page(connection: sqlite3.Connection, device: sqlite3.Row, query: wire.P
     rows = connection.execute(_PAGE, {"device": device["id"], "number": number, "most": query.limit + 1}).fetchall()
     more = len(rows) > query.limit
     rows = rows[: query.limit]
-    return Rows([_answer(row) for row in rows], encode(str(rows[-1]["id"])) if more else None)
+    return answers.Page(items=[_answer(row) for row in rows], next_cursor=encode(str(rows[-1]["id"])) if more else None)
 
 
 def _answer(row: sqlite3.Row) -> answers.Heartbeat:

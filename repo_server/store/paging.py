@@ -6,20 +6,9 @@ import base64
 import binascii
 import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
 
+from repo_server.answers import Item, Page
 from repo_server.errors import InvalidError
-
-Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Rows(Generic[Item]):
-    """One page."""
-
-    items: list[Item]
-    next_cursor: str | None
 
 
 def encode(key: str) -> str:
@@ -46,7 +35,7 @@ def page(
     cursor: str | None,
     make: Callable[[sqlite3.Row], Item],
     descending: bool = False,
-) -> Rows[Item]:
+) -> Page[Item]:
     """Rows of ``select`` that meet every ``(sql with one ?, value)`` condition (None: none), in order of ``key``.
 
     ``select``, the conditions' sql and ``key`` are our own text, never a client's.
@@ -62,4 +51,5 @@ def page(
     ).fetchall()
     more = len(rows) > limit
     rows = rows[:limit]
-    return Rows([make(row) for row in rows], encode(str(rows[-1][key.rpartition(".")[2]])) if more else None)
+    items = [make(row) for row in rows]
+    return Page(items=items, next_cursor=encode(str(rows[-1][key.rpartition(".")[2]])) if more else None)

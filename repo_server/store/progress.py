@@ -10,7 +10,7 @@ from datetime import datetime
 from repo_server import answers, events, times, wire
 from repo_server.grant import Grant, Known, Urgency, Withhold
 from repo_server.lifecycle import FINAL, Progress, Status, Stuck, Verdict
-from repo_server.store.paging import Rows, page
+from repo_server.store.paging import page
 
 _EVENT = """INSERT OR IGNORE INTO device_update_events (device_id, update_id, sequence, status, verdict, version,
  reason, retry_at, detail, log_tail, at, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -182,7 +182,9 @@ def one(connection: sqlite3.Connection, device_id: str, update_id: str) -> answe
     return _answer(row)
 
 
-def list_page(connection: sqlite3.Connection, update_id: str, query: wire.PageQuery) -> Rows[answers.DeviceUpdate]:
+def list_page(
+    connection: sqlite3.Connection, update_id: str, query: wire.PageQuery
+) -> answers.Page[answers.DeviceUpdate]:
     """One page of the devices of an update."""
     return page(
         connection,
@@ -197,7 +199,7 @@ def list_page(connection: sqlite3.Connection, update_id: str, query: wire.PageQu
 
 def list_events(
     connection: sqlite3.Connection, update_id: str, device_id: str, query: wire.PageQuery
-) -> Rows[answers.DeviceUpdateEvent]:
+) -> answers.Page[answers.DeviceUpdateEvent]:
     """One page of what happened on one device in one update, the oldest first."""
     return page(
         connection,

@@ -82,7 +82,7 @@ def _rollout(connection: sqlite3.Connection, row: sqlite3.Row) -> answers.Rollou
         finished=max(outcomes.finished - rollout.accepted.finished, 0),
         stuck={kind: rollouts.stuck_counts(connection, kind).get(row["id"], 0) for kind in Stuck},
         halt_reason=row["halt_reason"],
-        stopped_at=_time(row["stopped_at"]),
+        stopped_at=times.parse_known(row["stopped_at"]),
         superseded_by=_superseded_by(connection, row),
         devices=statuses.total(),
         statuses=dict(sorted(statuses.items())),
@@ -104,7 +104,7 @@ def planned(
             urgency=Urgency(row["urgency"]),
             state=UpdateState(row["state"]),
             rollout=rollouts.of(row),
-            stopped_at=_time(row["stopped_at"]),
+            stopped_at=times.parse_known(row["stopped_at"]),
             superseded_targets=frozenset().union(
                 *(updates.targets(newer["name"], newer["packages"]) for newer in rollouts.superseding(connection, row))
             ),
@@ -220,7 +220,7 @@ def _device(row: sqlite3.Row, habits: dict[int, float] | None = None) -> plan.Pl
         status=Status(row["status"]) if row["status"] is not None else None,
         expedited=row["expedited_at"] is not None,
         idle=timedelta(seconds=row["idle_seconds"]) if row["idle_seconds"] is not None else None,
-        seen_at=_time(row["last_seen_at"]),
+        seen_at=times.parse_known(row["last_seen_at"]),
         target=(row["debian"], row["architecture"]),
         habits=habits or {},
     )
@@ -235,7 +235,3 @@ def _habits(connection: sqlite3.Connection, device_id: str, now: datetime) -> di
 
 def _seconds(length: timedelta | None) -> int | None:
     return int(length.total_seconds()) if length is not None else None
-
-
-def _time(text: str | None) -> datetime | None:
-    return times.parse(text) if text is not None else None

@@ -13,7 +13,7 @@ from typing import Any
 from repo_server import answers, ids, times, waves, wire
 from repo_server.grant import UpdateFacts, UpdateState, Urgency
 from repo_server.store import rollouts
-from repo_server.store.paging import Rows, page
+from repo_server.store.paging import page
 from repo_server.waves import Opening, Rollout
 
 
@@ -88,7 +88,7 @@ def targets(name: str, packages: str) -> frozenset[tuple[str, str]]:
     return frozenset((one["debian"], one["architecture"]) for one in listed if one["package"] == name)
 
 
-def list_page(connection: sqlite3.Connection, query: wire.UpdateQuery) -> Rows[answers.Update]:
+def list_page(connection: sqlite3.Connection, query: wire.UpdateQuery) -> answers.Page[answers.Update]:
     """One page of updates, the newest first."""
     return page(
         connection,

@@ -39,7 +39,7 @@ def create_api_key() -> Response:
 def api_keys() -> Response:
     """One page of keys."""
     rows = credentials.list_api_keys(context().db.connection(), body.read_query(wire.PageQuery))
-    return answers.respond(answers.Page[answers_identity.ApiKey](items=rows.items, next_cursor=rows.next_cursor))
+    return answers.respond(rows)
 
 
 @blueprint.delete("/api-keys/<uuid:key_id>")
@@ -75,8 +75,7 @@ def create_enrollment_token() -> Response:
 def enrollment_tokens() -> Response:
     """One page of tokens."""
     rows = credentials.list_enrollment_tokens(context().db.connection(), body.read_query(wire.PageQuery))
-    page = answers.Page[answers_identity.EnrollmentToken](items=rows.items, next_cursor=rows.next_cursor)
-    return answers.respond(page)
+    return answers.respond(rows)
 
 
 @blueprint.delete("/enrollment-tokens/<uuid:token_id>")
@@ -98,7 +97,7 @@ def revoke_enrollment_token(token_id: uuid.UUID) -> Response:
 def audit_log() -> Response:
     """One page of changes, the newest first."""
     rows = audit.list_page(context().db.connection(), body.read_query(wire_identity.AuditQuery))
-    return answers.respond(answers.Page[answers_identity.AuditEntry](items=rows.items, next_cursor=rows.next_cursor))
+    return answers.respond(rows)
 
 
 def _once(made: answers.Answer) -> Response:

@@ -9,7 +9,6 @@ from flask import Blueprint, Response
 from repo_server import answers, answers_identity, body, changes, enrollment, privacy, rotation, wire, wire_identity
 from repo_server.auth import comes_back, device_by_bearer, enrollment_token, who
 from repo_server.context import context
-from repo_server.errors import NotFoundError
 from repo_server.operations import NOTHING, Asks, operation
 from repo_server.roles import Right
 from repo_server.store import devices, identity
@@ -45,7 +44,7 @@ def listed() -> Response:
     """One page of devices."""
     here, query = context(), body.read_query(wire.DeviceQuery)
     rows = devices.list_page(here.db.connection(), query, here.clock())
-    return answers.respond(answers.Page[answers.Device](items=rows.items, next_cursor=rows.next_cursor))
+    return answers.respond(rows)
 
 
 @blueprint.get("/devices/<uuid:device_id>")
@@ -53,9 +52,7 @@ def listed() -> Response:
 def one(device_id: uuid.UUID) -> Response:
     """One device, also a decommissioned one."""
     here = context()
-    row = devices.find(here.db.connection(), str(device_id))
-    if row is None:
-        raise NotFoundError("there is no such device")
+    row = enrollment.device(here.db.connection(), str(device_id))
     return answers.respond(devices.answer(row, here.clock()))
 
 

@@ -7,13 +7,12 @@ from functools import partial
 
 from flask import Blueprint, Response
 
-from repo_server import answers, body, heartbeats, ids, wire
+from repo_server import answers, body, enrollment, heartbeats, ids, wire
 from repo_server.auth import bearer, device_by_bearer, recognised
 from repo_server.context import context
-from repo_server.errors import ApiError, NotFoundError, UnavailableError
+from repo_server.errors import ApiError, UnavailableError
 from repo_server.operations import Asks, operation
 from repo_server.roles import Right
-from repo_server.store import devices
 from repo_server.store import heartbeats as store
 
 blueprint = Blueprint("heartbeat", __name__)
@@ -53,8 +52,6 @@ def heartbeat(device_id: uuid.UUID) -> Response:
 def heartbeats_of(device_id: uuid.UUID) -> Response:
     """One page, the newest first; as far back as they are kept."""
     connection = context().db.connection()
-    row = devices.find(connection, str(device_id))
-    if row is None:
-        raise NotFoundError("there is no such device")
+    row = enrollment.device(connection, str(device_id))
     rows = store.list_page(connection, row, body.read_query(wire.PageQuery))
-    return answers.respond(answers.Page[answers.Heartbeat](items=rows.items, next_cursor=rows.next_cursor))
+    return answers.respond(rows)

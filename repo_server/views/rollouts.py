@@ -14,7 +14,6 @@ from repo_server.operations import operation
 from repo_server.roles import Right
 from repo_server.rollout_answers import Plan
 from repo_server.store import spread
-from repo_server.views.updates import MISSING
 
 blueprint = Blueprint("rollouts", __name__)
 
@@ -26,7 +25,7 @@ def plan(update_id: uuid.UUID) -> Response:
     here = context()
     found = spread.planned(here.db.connection(), str(update_id), body.read_query(wire.PlanQuery), here.clock())
     if found is None:
-        raise NotFoundError(MISSING)
+        raise NotFoundError(steering.MISSING)
     return answers.respond(found)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 
 from flask import Blueprint, Response
 
-from repo_server import answers, body, changes, wire
+from repo_server import answers, body, changes, steering, wire
 from repo_server.auth import who
 from repo_server.context import context
 from repo_server.errors import NotFoundError
@@ -16,7 +15,6 @@ from repo_server.roles import Right
 from repo_server.rollout_answers import UpdateShown
 from repo_server.store import progress, spread, updates
 
-MISSING = "there is no such update"
 blueprint = Blueprint("updates", __name__)
 
 
@@ -40,7 +38,7 @@ def announce() -> Response:
 def listed() -> Response:
     """One page of updates, the newest first."""
     rows = updates.list_page(context().db.connection(), body.read_query(wire.UpdateQuery))
-    return answers.respond(answers.Page[answers.Update](items=rows.items, next_cursor=rows.next_cursor))
+    return answers.respond(rows)
 
 
 @blueprint.get("/updates/<uuid:update_id>")
@@ -49,7 +47,7 @@ def one(update_id: uuid.UUID) -> Response:
     """One update."""
     found = spread.shown(context().db.connection(), str(update_id))
     if found is None:
-        raise NotFoundError(MISSING)
+        raise NotFoundError(steering.MISSING)
     return answers.respond(found)
 
 
@@ -62,9 +60,9 @@ def one(update_id: uuid.UUID) -> Response:
 )
 def devices(update_id: uuid.UUID) -> Response:
     """How far each device is in it."""
-    _found(update_id)
+    steering.found(context().db.connection(), str(update_id))
     rows = progress.list_page(context().db.connection(), str(update_id), body.read_query(wire.PageQuery))
-    return answers.respond(answers.Page[answers.DeviceUpdate](items=rows.items, next_cursor=rows.next_cursor))
+    return answers.respond(rows)
 
 
 @blueprint.get("/updates/<uuid:update_id>/devices/<uuid:device_id>/events")
@@ -76,14 +74,7 @@ def devices(update_id: uuid.UUID) -> Response:
 )
 def events(update_id: uuid.UUID, device_id: uuid.UUID) -> Response:
     """What happened on one device, the oldest first."""
-    _found(update_id)
+    steering.found(context().db.connection(), str(update_id))
     query = body.read_query(wire.PageQuery)
     rows = progress.list_events(context().db.connection(), str(update_id), str(device_id), query)
-    return answers.respond(answers.Page[answers.DeviceUpdateEvent](items=rows.items, next_cursor=rows.next_cursor))
-
-
-def _found(update_id: uuid.UUID) -> sqlite3.Row:
-    row = updates.find(context().db.connection(), str(update_id))
-    if row is None:
-        raise NotFoundError(MISSING)
-    return row
+    return answers.respond(rows)
