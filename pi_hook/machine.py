@@ -184,6 +184,8 @@ def _next_step(device: Device, update: Update, facts: Facts) -> Transition:
         return _work(device, update, Phase.REFRESHING)
     if update.phase is not Phase.REFRESHED:
         return Transition(device)
+    if facts.holds(update.version):  # from an attempt before; what is signed of it is known again
+        return _enter(device, update, Phase.INSTALLED, effects=(AskGate(),))
     if Reason.METERED in facts.problems:
         return _wait(device, update, Reason.METERED, None)
     # One that was deferred stays so until a try has shown progress: else it would be "downloading" for ever.
@@ -228,13 +230,11 @@ def _begin(device: Device, offer: Offer, facts: Facts) -> Transition:
         return Transition(replace(device, update=None))
     device = replace(device, bad=tuple(bad for bad in device.bad if bad.version != offer.version))
     update = Update(offer, Phase.GRANTED)
-    if not facts.holds(offer.version):
-        return go_on(replace(device, update=update), facts)
     old = facts.serving and facts.running != offer.version
-    if facts.active != offer.version or old:
+    if not facts.holds(offer.version) or facts.active != offer.version or old:
         if facts.active == offer.version and device.last_good != offer.version:
             update = replace(update, previous=device.last_good)
-        return _enter(device, update, Phase.INSTALLED, effects=(AskGate(),))
+        return go_on(replace(device, update=update), facts)
     # It is there already (a person's own apt, a lost state): prove it before saying so.
     update = replace(update, previous=device.last_good if device.last_good != offer.version else None)
     notes = (note(update, "verifying"),)

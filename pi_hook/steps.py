@@ -15,6 +15,7 @@ from pi_hook.apt_errors import StepError
 from pi_hook.apt_session import AptSession
 from pi_hook.dpkg import compare_versions, query
 from pi_hook.ports import Problem, Step, StepRequest, StepResult
+from pi_hook.release_dir import ReleaseDir
 from pi_hook.transaction import Plan, Transaction
 from pi_hook.verify import signature_problem
 
@@ -37,16 +38,19 @@ def refresh(request: StepRequest, root: Root) -> StepResult:
     session = AptSession(run, root)  # the first one still shows the old lists
     versions = session.versions(request.name)
     offered = [(found.version, found.urgency) for found in versions]
-    urgency = check_offer(request, offered, session.installed_version(request.name))
+    base = session.installed_version(request.name)
+    if base == request.version:  # installed by an attempt before, and to be activated: what runs is what it comes from
+        base = ReleaseDir(request.name, root).active()
+    urgency = check_offer(request, offered, base)
     check_agent(request, next(found.minimum_agent for found in versions if found.version == request.version))
     message = f"{request.name} {request.version} is in the signed lists, {urgency}"
     return StepResult(Step.REFRESH, request.version, None, message, urgency, fetched, session.signed_at())
 
 
 def check_offer(request: StepRequest, offered: Iterable[tuple[str, str]], installed: str | None) -> str:
-    """The signed urgency of going from the installed version to the offered one; pure.
+    """The signed urgency of going from the version ``installed`` to the offered one; pure.
 
-    The most urgent of the versions above the installed one up to the granted one counts: the urgency of a release that
+    The most urgent of the versions above that one up to the granted one counts: the urgency of a release that
     was skipped is not lost. On a first installation nothing is skipped, and nobody is interrupted by it: there the
     version's own urgency is accepted as well. Raises ``StepError``: NOT_PUBLISHED, URGENCY_MISMATCH.
     """

@@ -62,9 +62,6 @@ def test_a_crash_late_in_the_soak(urgent: Story) -> None:
     assert verified.total_seconds() >= 4, "it was well for a while"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what is installed is not looked up in the signed lists again, and so counts as scheduled"
-)
 def test_a_bad_version_is_tried_again_only_when_it_is_expedited(urgent: Story) -> None:
     before = urgent.device.running()
     urgent.pi.guest.run(f"touch {DUST}")

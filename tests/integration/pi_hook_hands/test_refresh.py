@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pi_hook.ports import Problem, Step
+from pi_hook.release_dir import ReleaseDir
+from tests.support.apt_repo import NAME
 
 if TYPE_CHECKING:
     from tests.support.apt_repo import Repo, RepoServer
@@ -58,6 +60,26 @@ def test_the_most_urgent_of_the_skipped_versions_counts(device: AptRoot, repo: R
     mismatch = device.step(Step.REFRESH, "1.2.0", "scheduled")
     assert mismatch.problem is Problem.URGENCY_MISMATCH
     assert "signed as urgent" in mismatch.message
+
+
+def test_an_installed_version_to_be_activated_is_as_urgent_as_the_way_from_the_one_that_runs(
+    device: AptRoot, repo: Repo
+) -> None:
+    repo.release("1.0.0")
+    repo.publish()
+    device.step(Step.REFRESH, "1.0.0")
+    assert device.step(Step.INSTALL, "1.0.0").problem is None
+    repo.release("1.1.0", "urgent")
+    repo.release("1.2.0", "scheduled")
+    repo.publish()
+    device.step(Step.REFRESH, "1.2.0", "urgent")
+    assert device.step(Step.INSTALL, "1.2.0", "urgent").problem is None
+    releases = ReleaseDir(NAME, device.root)
+    releases.activate("1.0.0")  # it was not well
+    assert device.step(Step.REFRESH, "1.2.0", "urgent").urgency == "urgent"
+    assert device.step(Step.REFRESH, "1.2.0", "scheduled").problem is Problem.URGENCY_MISMATCH
+    releases.activate("1.2.0")  # nothing lies between any more
+    assert device.step(Step.REFRESH, "1.2.0", "scheduled").urgency == "scheduled"
 
 
 def test_a_release_for_newer_agents_waits_for_one(device: AptRoot, repo: Repo) -> None:
