@@ -13,7 +13,7 @@ from repo_server import config
 from repo_server.cli import main
 from repo_server.cli.session import WHO
 from tests.unit.repo_server.conftest import Service
-from tests.unit.repo_server.test_rollouts import CANARY, beat, end, fleet, offered
+from tests.unit.repo_server.spreading import CANARY, beat, end, fleet, offered
 
 UNKNOWN = "0195e0c8-0000-7000-8000-0000000000ff"
 

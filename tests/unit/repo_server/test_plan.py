@@ -12,7 +12,7 @@ from repo_server.lifecycle import Status
 from repo_server.plan import PlannedDevice, PlannedUpdate, State, expected, openings
 from repo_server.waves import EVERYONE, Opening, Rollout, Wave, begin
 from tests.unit.repo_server.conftest import Service
-from tests.unit.repo_server.test_rollouts import CANARY, end, fleet, offered, to_group
+from tests.unit.repo_server.spreading import CANARY, end, fleet, offered, to_group
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

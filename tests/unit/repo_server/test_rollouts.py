@@ -1,71 +1,50 @@
-"""Rollouts over HTTP: waves, limits, steering, and devices that get stuck."""
+"""Rollouts over HTTP: waves, limits, steering."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from pi_hook.update import Bad
-from pi_hook.update import Device as Agent
-from pi_hook.wire import HeartbeatAnswer, Offer
 from repo_server.app import create_app
 from repo_server.context import KEY
-from repo_server.store import rollouts
-from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, announcement, status
+from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, announcement
 from tests.unit.repo_server.conftest import Service
+from tests.unit.repo_server.spreading import (
+    CANARY,
+    HOUR,
+    LIMIT,
+    MANY,
+    audit,
+    beat,
+    end,
+    fleet,
+    offered,
+    patch,
+    to_group,
+)
 
-HOUR = 3600
-MANY = 40
-"""Enough that half of them, by the hash of an update's random id, is never none or all of them."""
-LIMIT = {"percent": 50, "minimum": 2}
-CANARY: dict[str, Any] = {
-    "waves": [{"group": "canary", "dwell_seconds": HOUR}, {"percent": 50, "dwell_seconds": HOUR}, {"percent": 100}],
-    "failure_limit": LIMIT,
-}
-
-
-def device(number: int) -> str:
-    return f"0195e0c8-0000-7000-8000-{number:012d}"
-
-
-def fleet(service: Service, size: int) -> list[str]:
-    """Devices with 1.0.0, each with its id as its token."""
-    ids = [device(number) for number in range(1, size + 1)]
-    for one in ids:
-        service.register(id=one, token=one)
-        service.beat(device=one, token=one)
-    return ids
-
-
-def to_group(service: Service, group: str | None, *ids: str) -> None:
-    for one in ids:
-        answer = service.request("PATCH", f"/api/v1/devices/{one}", {"group": group}, key=service.key("operator"))
-        assert answer.status_code == 200
-
-
-def beat(service: Service, one: str, installed: str | None = "1.0.0", **given: Any) -> Any:
-    return service.beat(installed, device=one, token=one, **given)
-
-
-def offered(service: Service, ids: list[str]) -> list[str]:
-    return [one for one in ids if beat(service, one)["offer"] is not None]
-
-
-def end(service: Service, update: str, one: str, *words: str, first: int = 1) -> None:
-    each = [status(first + number, word) for number, word in enumerate(words)]
-    assert service.report(update, *each, device=one, token=one).status_code == 200
-
-
-def patch(service: Service, update: str, rollout: Any) -> Any:
-    path = f"/api/v1/updates/{update}"
-    return service.request("PATCH", path, {"rollout": rollout}, key=service.key("operator"))
-
-
-def audit(service: Service) -> list[tuple[str, str]]:
-    rows = service.db.connection().execute("SELECT who, action FROM audit_log WHERE action LIKE '%update%' ORDER BY id")
-    return [(row["who"].partition(":")[0], row["action"]) for row in rows]
+WRONG: list[tuple[Any, str]] = [
+    ({"waves": []}, "rollout.waves"),
+    ({"waves": [{"percent": 0}, {"percent": 100}]}, "rollout.waves.0.percent"),
+    ({"waves": [{"percent": 10}, {"percent": 100}]}, "rollout: each wave but the last needs a dwell time"),
+    ({"waves": [{"percent": 10}]}, "rollout: the last wave must be 100 percent"),
+    ({"waves": [{"group": "canary"}]}, "rollout: the last wave must be 100 percent"),
+    ({"waves": [{"percent": 100, "dwell_seconds": 60}]}, "rollout: nothing follows the last wave"),
+    ({"waves": [{"percent": 100, "group": "canary"}]}, "rollout: a wave is a group or a percentage"),
+    ({"waves": [{}]}, "rollout: a wave is a group or a percentage"),
+    (
+        {"waves": [{"percent": 5, "dwell_seconds": 60}, {"group": "x", "dwell_seconds": 60}, {"percent": 100}]},
+        "rollout: only the first wave can be a group",
+    ),
+    (
+        {"waves": [{"percent": 5, "dwell_seconds": 60}, {"percent": 5, "dwell_seconds": 60}, {"percent": 100}]},
+        "rollout: each percentage must be larger than the one before",
+    ),
+    ({"failure_limit": {}}, "rollout.failure_limit: give percent or count"),
+    ({"failure_limit": {"percent": 101}}, "rollout.failure_limit.percent"),
+    ({"speed": 1}, "rollout.speed: unknown field"),
+]
 
 
 def test_canaries_first_then_a_part_then_everybody(service: Service) -> None:
@@ -211,29 +190,6 @@ def test_the_server_can_have_waves_of_its_own(service: Service) -> None:
         app.extensions[KEY].db.close()
 
 
-WRONG: list[tuple[Any, str]] = [
-    ({"waves": []}, "rollout.waves"),
-    ({"waves": [{"percent": 0}, {"percent": 100}]}, "rollout.waves.0.percent"),
-    ({"waves": [{"percent": 10}, {"percent": 100}]}, "rollout: each wave but the last needs a dwell time"),
-    ({"waves": [{"percent": 10}]}, "rollout: the last wave must be 100 percent"),
-    ({"waves": [{"group": "canary"}]}, "rollout: the last wave must be 100 percent"),
-    ({"waves": [{"percent": 100, "dwell_seconds": 60}]}, "rollout: nothing follows the last wave"),
-    ({"waves": [{"percent": 100, "group": "canary"}]}, "rollout: a wave is a group or a percentage"),
-    ({"waves": [{}]}, "rollout: a wave is a group or a percentage"),
-    (
-        {"waves": [{"percent": 5, "dwell_seconds": 60}, {"group": "x", "dwell_seconds": 60}, {"percent": 100}]},
-        "rollout: only the first wave can be a group",
-    ),
-    (
-        {"waves": [{"percent": 5, "dwell_seconds": 60}, {"percent": 5, "dwell_seconds": 60}, {"percent": 100}]},
-        "rollout: each percentage must be larger than the one before",
-    ),
-    ({"failure_limit": {}}, "rollout.failure_limit: give percent or count"),
-    ({"failure_limit": {"percent": 101}}, "rollout.failure_limit.percent"),
-    ({"speed": 1}, "rollout.speed: unknown field"),
-]
-
-
 @pytest.mark.parametrize(("rollout", "says"), WRONG)
 def test_a_wrong_rollout_is_refused_by_name(service: Service, rollout: Any, says: str) -> None:
     update = service.announce()
@@ -288,189 +244,6 @@ def test_withdrawn_is_final_and_only_who_has_started_goes_on(service: Service) -
     assert audit(service)[-1] == ("key", "update.withdrawn")
 
 
-def test_expedite_skips_the_waves_and_lets_who_failed_try_once_more(service: Service) -> None:
-    ids = fleet(service, 6)
-    to_group(service, "canary", *ids[:2])
-    update = service.announce(rollout=CANARY)
-    offered(service, ids)
-    end(service, update, ids[0], "installing", "rolled_back")
-    assert beat(service, ids[0], "1.1.0", active="1.0.0")["withheld"]["reason"] == "FAILED_HERE"
-    service.now += timedelta(minutes=10)
-    service.steer(update, "expedite")
-    offer = beat(service, ids[0], "1.1.0", active="1.0.0")["offer"]
-    assert (offer["expedited"], offer["granted_at"]) == (True, "2026-03-29T01:40:00Z")
-    assert beat(service, ids[1])["offer"] == {**offer, "expedited": False, "granted_at": "2026-03-29T01:30:00Z"}
-    assert all(beat(service, one)["offer"] == offer for one in ids[2:])
-    assert service.update(update)["rollout"]["expedited"] is True
-    # The new attempt is a whole one, and the outcome of the old one is no longer in the way.
-    end(service, update, ids[0], "installing", "verifying", "succeeded", first=3)
-    assert service.update(update)["rollout"]["statuses"]["succeeded"] == 1
-    assert beat(service, ids[0], "1.1.0")["offer"] is None
-
-
-def test_who_fails_again_after_being_expedited_is_not_offered_it_once_more(service: Service) -> None:
-    (one,) = fleet(service, 1)
-    update = service.announce()
-    offered(service, [one])
-    end(service, update, one, "failed")
-    service.steer(update, "expedite")
-    assert beat(service, one)["offer"]["expedited"] is True
-    end(service, update, one, "failed", first=2)
-    assert beat(service, one)["withheld"]["reason"] == "FAILED_HERE"
-    service.now += timedelta(minutes=1)
-    service.steer(update, f"devices/{one}/expedite")
-    offer = beat(service, one)["offer"]
-    assert (offer["expedited"], offer["granted_at"]) == (True, "2026-03-29T01:31:00Z")
-
-
-def test_a_repeat_from_before_it_was_expedited_does_not_end_the_new_attempt(service: Service) -> None:
-    (one,) = fleet(service, 1)
-    update = service.announce()
-    offered(service, [one])
-    end(service, update, one, "installing", "rolled_back")
-    service.steer(update, "expedite")
-    end(service, update, one, "installing", "rolled_back")
-    assert beat(service, one)["offer"]["expedited"] is True
-
-
-def test_one_device_can_be_expedited(service: Service) -> None:
-    ids = fleet(service, 3)
-    update = service.announce(rollout=CANARY)
-    shown = service.steer(update, f"devices/{ids[0]}/expedite")
-    assert (shown["device_id"], shown["status"], shown["expedited"]) == (ids[0], "granted", True)
-    assert offered(service, ids) == [ids[0]]
-    end(service, update, ids[0], "installing")
-    assert service.steer(update, f"devices/{ids[0]}/expedite", 409)["error"]["kind"] == "conflict"
-    to_other = {"channel": "beta"}
-    service.request("PATCH", f"/api/v1/devices/{ids[1]}", to_other, key=service.key("operator"))
-    assert "beta" in service.steer(update, f"devices/{ids[1]}/expedite", 409)["error"]["message"]
-    service.steer(update, f"devices/{OTHER_DEVICE}/expedite", 404)
-    service.steer(OTHER_DEVICE, f"devices/{ids[0]}/expedite", 404)
-    assert ("key", "device_update.expedite") in audit(service)
-
-
-@pytest.mark.parametrize("verb", ["pause", "halt"])
-def test_expedited_opens_nothing_that_is_stopped_or_held(service: Service, verb: str) -> None:
-    ids = fleet(service, 2)
-    update = service.announce(rollout=CANARY)
-    service.request("PATCH", f"/api/v1/devices/{ids[1]}", {"hold": "guests"}, key=service.key("operator"))
-    service.steer(update, verb)
-    service.steer(update, "expedite")
-    assert offered(service, ids) == []
-    service.steer(update, "resume")
-    assert offered(service, ids) == ids[:1]
-
-
-def stuck(service: Service, update: str, one: str) -> str | None:
-    items = service.request("GET", f"/api/v1/updates/{update}/devices", key=service.key("viewer")).get_json()["items"]
-    (found,) = [item["stuck"] for item in items if item["device_id"] == one]
-    return None if found is None else str(found)
-
-
-def fleet_stuck(service: Service) -> int:
-    return int(service.request("GET", "/api/v1/fleet", key=service.key("viewer")).get_json()["updates"][0]["stuck"])
-
-
-def test_a_device_that_never_came_back_counts_as_failed_and_halts(service: Service) -> None:
-    ids = fleet(service, 4)
-    update = service.announce(rollout={"failure_limit": {"count": 2}})
-    offered(service, ids)
-    end(service, update, ids[0], "installing")
-    end(service, update, ids[1], "verifying")
-    service.tick(minutes=60)
-    assert stuck(service, update, ids[0]) is None
-    service.tick(seconds=1)
-    shown = service.update(update)["rollout"]
-    assert (shown["stuck"], shown["failures"], shown["state"]) == ({"silent": 2, "no_progress": 0}, 2, "halted")
-    assert shown["statuses"] == {"granted": 2, "installing": 1, "verifying": 1}, "what it said last stays what it said"
-    assert (stuck(service, update, ids[0]), stuck(service, update, ids[2]), fleet_stuck(service)) == ("silent", None, 2)
-    events = service.request(
-        "GET", f"/api/v1/updates/{update}/devices/{ids[0]}/events", key=service.key("viewer")
-    ).get_json()["items"]
-    assert (events[-1]["sequence"], events[-1]["status"], events[-1]["reason"]) == (None, "installing", "SILENT")
-
-
-def test_who_comes_back_is_no_failure_any_more_and_the_halt_stays(service: Service) -> None:
-    ids = fleet(service, 3)
-    update = service.announce(rollout={"failure_limit": {"count": 1}})
-    offered(service, ids)
-    end(service, update, ids[0], "installing")
-    service.tick(hours=2)
-    assert service.update(update)["state"] == "halted"
-    beat(service, ids[0])
-    service.tick(seconds=10)
-    shown = service.update(update)["rollout"]
-    assert (shown["failures"], shown["stuck"]["silent"], shown["state"]) == (0, 0, "halted")
-    assert stuck(service, update, ids[0]) == "no_progress", "it speaks, and says nothing of the update"
-    end(service, update, ids[0], "activating", first=2)
-    assert stuck(service, update, ids[0]) is None
-
-
-def test_who_spoke_a_moment_ago_is_not_counted_when_another_fails(service: Service) -> None:
-    """Even before the next look at the clock."""
-    ids = fleet(service, 3)
-    update = service.announce(rollout={"failure_limit": {"count": 2}})
-    offered(service, ids)
-    end(service, update, ids[0], "installing")
-    service.tick(hours=2)
-    service.now += timedelta(seconds=5)
-    beat(service, ids[0])
-    end(service, update, ids[1], "failed")
-    assert service.update(update)["state"] == "active"
-
-
-def test_waiting_is_neither_failing_nor_stuck(service: Service) -> None:
-    (one,) = fleet(service, 1)
-    update = service.announce(rollout={"failure_limit": {"count": 1}})
-    offered(service, [one])
-    end(service, update, one, "downloaded", "deferred")
-    service.tick(days=6)
-    assert (stuck(service, update, one), service.update(update)["state"]) == (None, "active")
-
-
-def test_heartbeats_without_progress_are_shown_and_do_not_halt(service: Service) -> None:
-    (one,) = fleet(service, 1)
-    update = service.announce(rollout={"failure_limit": {"count": 1}})
-    offered(service, [one])
-    end(service, update, one, "restarting")
-    for _ in range(5):
-        service.tick(minutes=30)
-        beat(service, one)
-    assert (stuck(service, update, one), service.update(update)["state"]) == ("no_progress", "active")
-
-
-def test_nobody_is_silent_while_the_server_itself_was_away(service: Service) -> None:
-    ids = fleet(service, 2)
-    update = service.announce(rollout={"failure_limit": {"count": 1}})
-    offered(service, ids)
-    end(service, update, ids[0], "installing")
-    service.now += timedelta(days=2)
-    service.started = service.now
-    service.tick(minutes=59)
-    assert (stuck(service, update, ids[0]), service.update(update)["state"]) == (None, "active")
-    service.tick(minutes=2)
-    assert (stuck(service, update, ids[0]), service.update(update)["state"]) == ("silent", "halted")
-
-
-def test_a_decommissioned_device_does_not_become_silent(service: Service) -> None:
-    (one,) = fleet(service, 1)
-    update = service.announce(rollout={"failure_limit": {"count": 1}})
-    offered(service, [one])
-    end(service, update, one, "installing")
-    service.request("DELETE", f"/api/v1/devices/{one}", key=service.key("operator"))
-    service.tick(days=1)
-    assert (stuck(service, update, one), service.update(update)["state"]) == (None, "active")
-
-
-def test_looking_at_the_clock_writes_nothing_where_nothing_is_due(service: Service) -> None:
-    ids = fleet(service, 2)
-    update = service.announce(rollout=CANARY)
-    end(service, update, ids[0], "installing")
-    before = service.dump()
-    service.tick(minutes=10)
-    assert service.dump() == before
-
-
 def test_failures_during_a_pause_halt_it_when_it_is_resumed(service: Service) -> None:
     ids = fleet(service, 3)
     update = service.announce(rollout={"failure_limit": {"count": 1}})
@@ -483,50 +256,12 @@ def test_failures_during_a_pause_halt_it_when_it_is_resumed(service: Service) ->
     assert service.steer(update, "resume")["state"] == "active", "who resumes a halt knows of the failure"
 
 
-@pytest.mark.parametrize("how", ["expedited", "one expedited", "came back", "succeeded"])
-def test_an_accepted_failure_that_is_none_any_more_excuses_no_new_one(service: Service, how: str) -> None:
-    ids = fleet(service, 3)
-    update = service.announce(rollout={"failure_limit": {"count": 1}})
-    offered(service, ids)
-    end(service, update, ids[0], "installing", *(["failed"] if "expedited" in how else []))
-    service.tick(hours=2)
-    service.steer(update, "resume")
-    if how == "expedited":
-        service.steer(update, "expedite")
-    elif how == "one expedited":
-        service.steer(update, f"devices/{ids[0]}/expedite")
-    elif how == "came back":
-        beat(service, ids[0])
-        service.tick(seconds=10)
-    else:
-        end(service, update, ids[0], "succeeded", first=2)
-    assert service.update(update)["state"] == "active"
-    end(service, update, ids[1], "failed")
-    assert service.update(update)["state"] == "halted"
-
-
 def test_a_newer_release_for_another_target_supersedes_nothing_here(service: Service) -> None:
     fleet(service, 1)
     older = service.announce()
     packages = [{**package, "debian": "bookworm"} for package in announcement("1.2.0")["packages"]]
     service.announce("1.2.0", packages=packages)
     assert service.update(older)["rollout"]["superseded_by"] is None
-
-
-def test_what_the_server_looks_at_every_few_seconds_is_found_by_index(service: Service) -> None:
-    """A million device updates that are long over must cost nothing."""
-    connection = service.db.connection()
-    asked: list[str] = []
-    connection.set_trace_callback(asked.append)
-    assert rollouts.to_look_at(connection) == []
-    assert rollouts.stuck_counts(connection) == {}
-    assert rollouts.marks(connection, DEVICE, service.settings.patience, service.now, service.now) == {}
-    rollouts.outcomes(connection, DEVICE)
-    connection.set_trace_callback(None)
-    assert len(asked) == 4
-    for text in asked:
-        details = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
-        assert not [one for one in details if "SCAN device" in one and "idx_device_updates_started" not in one], details
 
 
 def test_a_newer_release_takes_the_place_of_an_older_one(service: Service) -> None:
@@ -570,28 +305,3 @@ def test_an_unknown_update_is_not_found(service: Service, method: str, path: str
     body: Any = {"rollout": {}} if method == "PATCH" else None
     answer = service.request(method, f"/api/v1/updates/{OTHER_DEVICE}{path}", body, key=service.key("admin"))
     assert (answer.status_code, answer.get_json()["error"]["kind"]) == (404, "not_found")
-
-
-def test_the_agent_reads_an_expedited_grant_as_it_is_meant(service: Service) -> None:
-    """Its own mark for a version that failed is cleared by a newer expedited grant, and by nothing else."""
-    (one,) = fleet(service, 1)
-    update = service.announce()
-
-    def heard() -> Offer | None:
-        return HeartbeatAnswer.parse(beat(service, one)).offer
-
-    first = heard()
-    assert first is not None
-    end(service, update, one, "failed")
-    marked = Agent(bad=(Bad("1.1.0", first.granted_at, expedited=False),))
-    assert marked.is_bad(first)
-    for sequence in (2, 3):
-        service.now += timedelta(minutes=1)
-        assert heard() is None, "the server does not offer it by itself either"
-        service.steer(update, "expedite")
-        again = heard()
-        assert again is not None
-        assert not marked.is_bad(again)
-        end(service, update, one, "failed", first=sequence)
-        marked = Agent(bad=(Bad("1.1.0", again.granted_at, expedited=True),))
-        assert marked.is_bad(again), "the grant that it failed under once more does not clear it"
