@@ -89,7 +89,7 @@ fleet: setup ## a bad release and the one that mends it, in a simulated fleet of
 	@$(PYTHON) -m tests.fleet --devices $(N) --seed $(SEED)
 
 .PHONY: gate-campaign
-gate-campaign: setup ## the gate in every zone on every day of twenty years, and in hundreds of disturbed waits (about 15 min)
+gate-campaign: setup ## the gate in every zone on every day of twenty years, and in hundreds of disturbed waits (minutes)
 	@PI_OTA_CAMPAIGN=1 $(PYTEST) -n $(JOBS) --timeout 3600 tests/property/test_pi_hook_nights.py \
 	  tests/integration/pi_hook_daemon/test_waiting.py
 
