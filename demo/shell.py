@@ -50,3 +50,14 @@ def run(
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
         raise CommandError(f"{' '.join(words)}: exit status {done.returncode}\n{tail}")
     return done.stdout
+
+
+def end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Ask a server of ours to end and wait for that; it is killed where it has not ended after so many seconds."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

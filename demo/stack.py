@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo.shell import PROJECT, CommandError, run
+from demo.shell import PROJECT, CommandError, end, run
 
 START_SECONDS = 60.0
 DEFAULT_PORT = 8000
@@ -203,15 +203,8 @@ class Stack:
 
     def _end(self, name: str) -> None:
         process = self._processes.pop(name, None)
-        if process is None:
-            return
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end(process, 20)
 
     def _wait_for(self, name: str, answers: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.shell import PROJECT, run
+from demo.shell import PROJECT, end, run
 from demo.stack import free_port
 
 GOOSEBIT = "goosebit==0.2.12"
@@ -101,13 +100,7 @@ def _running(
             time.sleep(0.05)
         yield Server(port, process)
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(40)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, 40)
 
 
 def _answers(port: int, path: str) -> bool:

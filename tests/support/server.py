@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from demo.shell import end
 
 ROOT = Path(__file__).resolve().parents[2]
 _AS_SYSTEMD_DOES = """
@@ -155,13 +156,7 @@ def running_server(
         _wait_until_ready(server)
         yield server
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=40)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, 40)
 
 
 def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:

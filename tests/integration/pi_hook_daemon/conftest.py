@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from repo_server.config import Settings
 from tests.integration.pi_hook_daemon.story import Device
+from tests.support.in_process import Line
 from tests.support.pi_hook_fakes import Release
+from tests.unit.repo_server.conftest import Service, serving
 
 
 @pytest.fixture
@@ -30,3 +33,16 @@ def settled(device: Device) -> Device:
     device.server.offer("1.0.0", "scheduled")
     device.until(device.told("succeeded", "1.0.0"))
     return device
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """The real application, in this process."""
+    with serving(Settings(state_dir=tmp_path / "server", repository_dir=tmp_path / "public")) as one:
+        yield one
+
+
+@pytest.fixture
+def line() -> Line:
+    """What lies between a device and the application."""
+    return Line()

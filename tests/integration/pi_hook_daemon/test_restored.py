@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from repo_server.config import Settings
+from tests.integration.pi_hook_daemon.enrolling import approve, enrolls, repository, shown
 from tests.integration.pi_hook_daemon.story import Device
-from tests.integration.pi_hook_daemon.test_identity import approve, enrolls, repository, shown
 from tests.support.in_process import InProcessServer, Line
 from tests.unit.repo_server.conftest import Service, serving
 

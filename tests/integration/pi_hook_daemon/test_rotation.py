@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,27 +12,15 @@ import pytest
 import pi_hook.identity
 from pi_hook.commands import Commands
 from pi_hook.errors import OverrideError
-from repo_server.config import Settings
+from tests.integration.pi_hook_daemon.enrolling import approve, enrolls, repository, shown
 from tests.integration.pi_hook_daemon.story import Device
-from tests.integration.pi_hook_daemon.test_identity import approve, enrolls, repository, shown
 from tests.support import pi_hook_fakes
 from tests.support.in_process import Line
-from tests.unit.repo_server.conftest import Service, serving
+from tests.unit.repo_server.conftest import Service
 
 
 class CutError(Exception):
     """Power is gone."""
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    with serving(Settings(state_dir=tmp_path / "server", repository_dir=tmp_path / "public")) as one:
-        yield one
-
-
-@pytest.fixture
-def line() -> Line:
-    return Line()
 
 
 @pytest.fixture
