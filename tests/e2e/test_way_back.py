@@ -20,9 +20,8 @@ from tests.e2e.stories import (
 )
 
 DUST = "/run/dust"
-DUSTY = Variant(
-    {HEALTH_LINE: f"""command = ["python", "-c", "import os; raise SystemExit(os.path.exists('{DUST}') * 'dusty')"]"""}
-)
+ASKS = f"import os; raise SystemExit('dusty' * os.path.exists('{DUST}') or 0)"
+DUSTY = Variant({HEALTH_LINE: f'command = ["python", "-c", "{ASKS}"]'})
 """It is well on every device but one with dust in it."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
