@@ -35,11 +35,7 @@ def publish(settings: Settings, path: Path, channel: str, progress: Progress) ->
     The same version goes from one channel to another as the very same bytes. Raises ``PkgbuildError``; then nothing has
     changed.
     """
-    aptly = Aptly(
-        settings.file.aptly.url,
-        timeout_seconds=settings.file.aptly.timeout_seconds,
-        archive_key=settings.file.archive.key,
-    )
+    aptly = Aptly.of(settings)
     work = settings.state / "build"
     work.mkdir(parents=True, exist_ok=True)
     home = settings.resolve(settings.file.builder.gnupghome or "keys/builder")

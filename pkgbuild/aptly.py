@@ -25,6 +25,7 @@ from pkgbuild.targets import ARCHITECTURES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pkgbuild.config import Settings
     from pkgbuild.deb import BuiltDeb
 
 Wire: TypeAlias = Any
@@ -119,6 +120,12 @@ class Aptly:
         self._publish = _Publish(session, base, timeout_seconds)
         self._repos = _Repos(session, base, timeout_seconds)
         self._snapshots = _Snapshots(session, base, timeout_seconds)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Aptly:
+        """The one that the settings name."""
+        file = settings.file
+        return cls(file.aptly.url, timeout_seconds=file.aptly.timeout_seconds, archive_key=file.archive.key)
 
     def close(self) -> None:
         """Close the connection."""

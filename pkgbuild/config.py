@@ -100,6 +100,10 @@ class Settings:
         """The folder of aptly, where it is on this machine."""
         return self.resolve(self.file.aptly.root) if self.file.aptly.root else None
 
+    def channel(self, named: str | None) -> str:
+        """The channel that a command names, else the default one. Raises ``BAD_INPUT``."""
+        return channel_name(named or self.file.default_channel)
+
     @property
     def api_key(self) -> str:
         """The builder's key for repo_server. Raises ``BAD_INPUT`` where none is set."""

@@ -45,11 +45,7 @@ class Request:
 
 def run(settings: Settings, request: Request, progress: Progress) -> dict[str, Any]:
     """Make the release; returns the summary of ``--json``. Raises ``PkgbuildError``; then nothing has changed."""
-    aptly = Aptly(
-        settings.file.aptly.url,
-        timeout_seconds=settings.file.aptly.timeout_seconds,
-        archive_key=settings.file.archive.key,
-    )
+    aptly = Aptly.of(settings)
     work = settings.state / "build"
     work.mkdir(parents=True, exist_ok=True)
     home = settings.resolve(settings.file.builder.gnupghome or "keys/builder")

@@ -19,13 +19,7 @@ def resign(settings: Settings, say: Callable[[str], None]) -> list[str]:
 
     Waits for a release that is being published. Raises ``PkgbuildError``.
     """
-    files = settings.file
-    with (
-        locking.publishing(settings.state / "publish.lock", say),
-        closing(
-            Aptly(files.aptly.url, timeout_seconds=files.aptly.timeout_seconds, archive_key=files.archive.key)
-        ) as aptly,
-    ):
+    with locking.publishing(settings.state / "publish.lock", say), closing(Aptly.of(settings)) as aptly:
         done = []
         for prefix, distribution, snapshot in aptly.published():
             aptly.switch(prefix, distribution, snapshot)

@@ -1,0 +1,35 @@
+"""The command ``pkgbuild``.
+
+A module here is a group of commands that belong together. ``output`` has what they share: a new command is a function
+in one of these modules, inside ``output.errors``, and a name in ``_COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import click
+
+from pkgbuild.cli.build import lock, release_command
+from pkgbuild.cli.look import show
+from pkgbuild.cli.setup import aptly_command, init, keys_group
+from pkgbuild.cli.upkeep import agent_command, resign_command
+from pkgbuild.errors import EXIT_CODES
+
+_COMMANDS: tuple[click.Command, ...] = (
+    init,
+    keys_group,
+    aptly_command,
+    release_command,
+    lock,
+    show,
+    agent_command,
+    resign_command,
+)
+
+
+@click.group(epilog="Exit codes: " + ", ".join(f"{code} {kind}" for kind, code in EXIT_CODES.items()) + ".")
+def main() -> None:
+    """Build, sign and publish releases. Settings: pkgbuild.toml, or the file named by PKGBUILD_CONFIG."""
+
+
+for _command in _COMMANDS:
+    main.add_command(_command)

@@ -1,0 +1,35 @@
+"""``pkgbuild agent`` and ``resign``: keeping devices' own packages and the repository's signatures fresh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pkgbuild import agent, config, resign
+from pkgbuild.cli import output
+from pkgbuild.progress import Progress
+
+
+@click.command("agent")
+@click.argument("deb", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@output.channel_option
+def agent_command(*, deb: Path, channel: str | None) -> None:
+    """Sign and publish DEB, a newer pi-hook or pi-ota-keyring: devices of the channel take it in their next night."""
+    with output.errors():
+        settings = config.load(config.settings_path())
+        chosen = settings.channel(channel)
+        done = agent.publish(settings, deb, chosen, Progress(agent.STEPS))
+        click.echo(f"{done['name']} {done['version']} is published on {chosen} ({', '.join(done['debians'])})")
+
+
+@click.command("resign")
+@output.json_option
+def resign_command(*, as_json: bool) -> None:
+    """Sign what is published anew, so that devices can tell it from a frozen copy; a timer does it daily."""
+    with output.errors(as_json=as_json):
+        done = resign.resign(config.load(config.settings_path()), lambda words: click.echo(words, err=True))
+        if as_json:
+            output.print_json(done)
+        else:
+            click.echo(f"signed anew: {', '.join(done) or 'nothing is published yet'}")
