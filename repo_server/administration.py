@@ -10,7 +10,7 @@ from repo_server import wire_identity as wire
 from repo_server.db import Database
 from repo_server.errors import ConflictError, InvalidError, NotFoundError
 from repo_server.roles import Role
-from repo_server.store import audit, credentials
+from repo_server.store import audit, credentials, sessions
 from repo_server.store.credentials import API_KEYS, ENROLLMENT_TOKENS, Preset
 
 LONGEST_RECOVERY = timedelta(days=30)
@@ -56,7 +56,7 @@ def create_enrollment_token(
 
 
 def revoke_api_key(db: Database, key_id: str, who: str, now: datetime, *, last_admin_too: bool = False) -> None:
-    """Revoke a key at once; doing it again changes nothing.
+    """Revoke a key at once, with the sessions that stand for it; doing it again changes nothing.
 
     Raises ``NotFoundError``, and ``ConflictError`` where nobody could administer over HTTP any more, unless
     ``last_admin_too``.
@@ -71,6 +71,7 @@ def revoke_api_key(db: Database, key_id: str, who: str, now: datetime, *, last_a
                 "`repo-server api-key revoke` on the server itself"
             )
         if credentials.revoke(connection, API_KEYS, key_id, now):
+            sessions.delete_of_key(connection, key_id)
             audit.record(connection, now, who, "api_key.revoke", key_id, before=_before(row, "role"))
 
     db.write(work)

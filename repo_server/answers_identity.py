@@ -25,6 +25,21 @@ class NewApiKey(ApiKey):
     secret: str
 
 
+class Session(Answer):
+    """Who has signed in, and until when."""
+
+    name: str
+    """Of the API key that the session stands for."""
+    role: Role
+    created_at: Time
+    expires_at: Time
+    """However much it is used."""
+    idle_seconds: int
+    """It ends earlier where it is not used for so long."""
+    csrf_token: str
+    """Goes into the header X-CSRF-Token of every request but GET and HEAD."""
+
+
 class EnrollmentToken(Answer):
     """A token with which devices register, without its secret."""
 

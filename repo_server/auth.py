@@ -1,5 +1,5 @@
-"""Who is asking: API keys in ``X-API-Key``, devices and enrollment tokens as ``Authorization: Bearer``, and for apt
-HTTP basic with the device's id and token.
+"""Who is asking: API keys in ``X-API-Key`` or a session's cookie that stands for one, devices and enrollment tokens as
+``Authorization: Bearer``, and for apt HTTP basic with the device's id and token.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from typing import ParamSpec, TypeVar
 
 from flask import g, request
 
-from repo_server import enrollment, ids, rotation, wire
+from repo_server import enrollment, ids, rotation, session_cookie, sessions, wire
 from repo_server.context import context
 from repo_server.errors import ForbiddenError, GoneError, UnauthorizedError
 from repo_server.roles import Right, allows, roles_with
 from repo_server.store import credentials, devices
+from repo_server.store.sessions import Session
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 API_KEY_HEADER = "X-API-Key"
 _NOBODY = ids.sha256_hex("nobody")
+_SIGN_IN = "sign in with an API key (POST /api/v1/session)"
 
 
 def who() -> str:
@@ -49,8 +51,21 @@ def require(right: Right) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     return decorate
 
 
-def check_api_key(right: Right) -> None:
-    """Raises ``UnauthorizedError`` without a valid key and ``ForbiddenError`` where its role does not allow it."""
+def check_api_key(right: Right, *, use: bool = True) -> None:
+    """Let in a key that may do ``right``, or a session that stands for one; ``use``: the session lasts on for it.
+
+    Raises ``UnauthorizedError``, and ``ForbiddenError`` where the role does not allow it or a session's request may not
+    come from a page of ours.
+    """
+    by_session = not request.headers.get(API_KEY_HEADER) and session_cookie.presented() is not None
+    key = session(use=use)[0].key if by_session else api_key()
+    if not allows(key.role, right):
+        able = ", ".join(roles_with(right))
+        raise ForbiddenError(f"a key of the role {key.role} may not do this; use one of: {able}")
+
+
+def api_key() -> credentials.ApiKey:
+    """The key in ``X-API-Key``. Raises ``UnauthorizedError``."""
     secret = request.headers.get(API_KEY_HEADER)
     if not secret:
         raise UnauthorizedError(
@@ -61,9 +76,26 @@ def check_api_key(right: Right) -> None:
         message = "this API key is not known, was revoked or has expired"
         raise UnauthorizedError(message, "ApiKey", f"key {_short(secret)}")
     recognised(f"key:{key.name}")
-    if not allows(key.role, right):
-        able = ", ".join(roles_with(right))
-        raise ForbiddenError(f"a key of the role {key.role} may not do this; use one of: {able}")
+    return key
+
+
+def session(*, use: bool = True) -> tuple[Session, str]:
+    """The session of the request's cookie, and its secret; ``use``: it lasts on for this request.
+
+    Raises ``UnauthorizedError``, and ``ForbiddenError`` where a request that may change something does not come from a
+    page of ours.
+    """
+    here, now, secret = context(), context().clock(), session_cookie.presented()
+    if secret is None:
+        raise UnauthorizedError(_SIGN_IN, "ApiKey")
+    found = sessions.find(here.db, secret, here.settings.session_life, now)
+    if found is None:
+        raise UnauthorizedError(f"this session has ended; {_SIGN_IN}", "ApiKey", f"session {_short(secret)}")
+    recognised(f"key:{found.key.name}")
+    session_cookie.check_own_page(secret)
+    if use:
+        sessions.use(here.db, found, now)
+    return found, secret
 
 
 def enrollment_token() -> str | None:

@@ -15,6 +15,7 @@ from repo_server.errors import ConfigError
 from repo_server.lifecycle import Patience
 from repo_server.pace import Pace
 from repo_server.presence import Tolerance
+from repo_server.session_life import Life
 
 ENVIRONMENT = "REPO_SERVER_"
 """``REPO_SERVER_PORT=8001`` sets ``port``; ``REPO_SERVER_CONFIG`` names the TOML file."""
@@ -72,6 +73,10 @@ class Settings(BaseModel):
 
     failed_attempts_per_minute: int = Field(default=30, ge=0, le=10_000)
     """Wrong credentials that an address may send, or that may be sent for one device, before 429; 0: any number."""
+    session_seconds: int = Field(default=43_200, ge=300, le=30 * 86_400)
+    """A person who has signed in has to do so again after so long: 12 hours."""
+    session_idle_seconds: int = Field(default=7_200, ge=300, le=30 * 86_400)
+    """… or after so long without a request: 2 hours."""
     approve_devices: bool = False
     """Every new device waits for an operator's approval, whatever its enrollment token says."""
     rollout_waves: str = "100%"
@@ -134,6 +139,11 @@ class Settings(BaseModel):
     def tolerance(self) -> Tolerance:
         """When a silent device is late, and lost."""
         return Tolerance(self.missed_heartbeats, max(self.missed_heartbeats, self.lost_heartbeats))
+
+    @property
+    def session_life(self) -> Life:
+        """How long a session lasts."""
+        return Life(timedelta(seconds=self.session_idle_seconds), timedelta(seconds=self.session_seconds))
 
     @property
     def streams(self) -> int:

@@ -12,6 +12,7 @@ import json
 import secrets
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,10 +53,18 @@ def note(connection: sqlite3.Connection, kind: str, **data: object) -> None:
 class Bus:
     """The ring and who watches. Publishing never waits for anybody."""
 
-    def __init__(self, streams: int, *, ring: int = RING, keep_alive_seconds: float = KEEP_ALIVE_SECONDS) -> None:
-        """``streams``: how many may watch at once."""
-        self._streams = streams
+    def __init__(
+        self,
+        streams: int,
+        *,
+        ring: int = RING,
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``streams``: how many may watch at once. ``clock``: in seconds, from anywhere on."""
+        self.streams = streams
         self._keep_alive_seconds = keep_alive_seconds
+        self._clock = clock
         self._ring: deque[Event] = deque(maxlen=ring)
         self._published = 0
         self._open = 0
@@ -85,11 +94,11 @@ class Bus:
     def watch(self, last_id: str | None, still: Callable[[], bool] = lambda: True) -> Stream:
         """A stream from behind ``last_id`` (the id of the last event that the client has), else from now on.
 
-        ``still`` is asked whenever nothing has happened for a while: whether this client may go on watching.
+        ``still`` is asked once in a while, whatever happens: whether this client may go on watching.
         Raises ``UnavailableError`` where as many watch as may.
         """
         with self._changed:
-            if self._closed or self._open >= self._streams:
+            if self._closed or self._open >= self.streams:
                 raise UnavailableError(
                     f"{self._open} programs watch already, which is all that this server takes; try again later, or "
                     "raise event_streams and threads",
@@ -136,15 +145,16 @@ class Stream:
     def __iter__(self) -> Iterator[bytes]:
         """Texts to send, until the server stops or the client may not watch any more."""
         bus = self._bus
+        asked = bus._clock()  # noqa: SLF001 - the two are one
         yield f"retry: {RETRY_MILLISECONDS}\n\n".encode()
         while (found := bus._next(self._place)) is not None:  # noqa: SLF001 - the two are one
             events, self._place = found
-            if events:
-                yield b"".join(self._text(number, event) for number, event in events)
-            elif self._still():
-                yield b": nothing new\n\n"
-            else:
-                return
+            now = bus._clock()  # noqa: SLF001 - the two are one
+            if not events or now - asked >= bus._keep_alive_seconds:  # noqa: SLF001 - the two are one
+                if not self._still():
+                    return
+                asked = now
+            yield b"".join(self._text(number, event) for number, event in events) or b": nothing new\n\n"
 
     def close(self) -> None:
         """Make room for another."""

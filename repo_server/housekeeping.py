@@ -1,6 +1,7 @@
-"""What the storage needs from time to time: old heartbeats go, and the write-ahead log is brought into the database.
+"""What the storage needs from time to time: old heartbeats and ended sessions go, and the write-ahead log is brought
+into the database.
 
-Both beside the requests: pruning in short transactions of its own, each of which waits for its turn among the others;
+All beside the requests: pruning in short transactions of its own, each of which waits for its turn among the others;
 checkpoints on a connection of their own, so that no request waits for the disk because the log has grown.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from repo_server import sessions
 from repo_server.context import Context
 from repo_server.db import Database, Durability
 from repo_server.store import heartbeats
@@ -37,4 +39,5 @@ def prune(db: Database, keep: timedelta, now: datetime, *, most: int | None = No
 def tick(here: Context) -> None:
     """What the server does every ``SECONDS``."""
     prune(here.db, here.settings.heartbeats_kept, here.clock(), most=_BATCHES_AT_ONCE)
+    sessions.forget_ended(here.db, here.settings.session_life, here.clock())
     here.db.checkpoint()

@@ -13,6 +13,7 @@ from werkzeug.routing import Rule
 
 from repo_server.errors import kind_of
 from repo_server.operations import NOT_MODIFIED, Asks, Content, Operation, declared_by
+from repo_server.session_cookie import CSRF_HEADER, NAME, NAME_WITHOUT_TLS
 from repo_server.version import VERSION
 
 _REF = "#/components/schemas/{model}"
@@ -43,19 +44,29 @@ _SECURITY_SCHEMES = {
     "DeviceToken": {"type": "http", "scheme": "bearer", "description": "The device's own token"},
     "DeviceBasic": {"type": "http", "scheme": "basic", "description": "The device's id and its token, for apt"},
     "EnrollmentToken": {"type": "http", "scheme": "bearer", "description": "`repo-server enroll-token create`"},
+    "Session": {"type": "apiKey", "in": "cookie", "name": NAME, "description": "From `POST /api/v1/session`"},
+    "CsrfToken": {
+        "type": "apiKey",
+        "in": "header",
+        "name": CSRF_HEADER,
+        "description": "The session's csrf_token; the browser must not say that another origin asks.",
+    },
 }
 _SECURITY: dict[Asks, list[dict[str, list[str]]]] = {
     Asks.ANYONE: [],
-    Asks.API_KEY: [{"ApiKey": []}],
+    Asks.API_KEY: [{"ApiKey": []}, {"Session": []}],
+    Asks.KEY_ITSELF: [{"ApiKey": []}],
+    Asks.SESSION: [{"Session": []}],
     Asks.DEVICE: [{"DeviceToken": []}],
     Asks.ENROLLMENT: [{"EnrollmentToken": []}],
     Asks.REPOSITORY: [{"DeviceBasic": []}, {"ApiKey": []}],
-    Asks.LOOPBACK: [{}, {"ApiKey": []}],
+    Asks.LOOPBACK: [{}, {"ApiKey": []}, {"Session": []}],
 }
 _ANSWER_HEADERS = {
     "ETag": "Of the whole answer; send it back as If-None-Match.",
     "WWW-Authenticate": "Which credentials are asked for.",
     "Retry-After": "Seconds.",
+    "Set-Cookie": "The session, or nothing in its place.",
 }
 
 
@@ -72,13 +83,14 @@ def path_of(rule: Rule) -> str:
     return _ARGUMENT.sub(r"{\2}", rule.rule)
 
 
-def document(app: Flask) -> dict[str, Any]:
-    """The whole description; the same for as long as the application lives."""
+def document(app: Flask, *, tls: bool = True) -> dict[str, Any]:
+    """The whole description, the same for as long as the application lives; ``tls``: for who asks by https."""
     found = sorted(
         ((method, rule, declared) for method, rule, declared in operations(app) if declared is not None),
         key=lambda one: (one[1].rule, one[0]),
     )
     schemas, definitions = _schemas([declared for _, _, declared in found])
+    cookie = _SECURITY_SCHEMES["Session"] | {"name": NAME if tls else NAME_WITHOUT_TLS}
     paths: dict[str, dict[str, Any]] = {}
     for method, rule, declared in found:
         paths.setdefault(path_of(rule), {})[method] = _described(method, rule, declared, schemas)
@@ -86,7 +98,10 @@ def document(app: Flask) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "pi-ota repo-server", "version": VERSION},
         "paths": paths,
-        "components": {"schemas": {**definitions, "Error": _ERROR}, "securitySchemes": _SECURITY_SCHEMES},
+        "components": {
+            "schemas": {**definitions, "Error": _ERROR},
+            "securitySchemes": _SECURITY_SCHEMES | {"Session": cookie},
+        },
     }
 
 
@@ -106,13 +121,19 @@ def _described(method: str, rule: Rule, declared: Operation, schemas: dict[objec
         "summary": declared.summary,
         "parameters": [*_path_parameters(rule), *_query_parameters(declared), *_header_parameters(declared)],
         "responses": _successes(declared, schemas) | _errors(declared, in_path=bool(rule.arguments)),
-        "security": _SECURITY[declared.asks],
+        "security": _security(method, declared.asks),
     }
     if declared.right is not None:
         described["description"] = f"Asks for a key that may {declared.right}."
     if declared.body is not None:
         described["requestBody"] = {"required": True, **_json(schemas[declared.body])}
     return described
+
+
+def _security(method: str, asks: Asks) -> list[dict[str, list[str]]]:
+    """The alternatives; a session asks for its token as well where something may change."""
+    token: dict[str, list[str]] = {"CsrfToken": []} if method != "get" else {}
+    return [one | token if "Session" in one else one for one in _SECURITY[asks]]
 
 
 def _successes(declared: Operation, schemas: dict[object, dict[str, Any]]) -> dict[str, Any]:
@@ -123,8 +144,9 @@ def _successes(declared: Operation, schemas: dict[object, dict[str, Any]]) -> di
             described["content"] = {answer.media_type: {"schema": dict(answer.schema)}}
         elif answer is not None:
             described |= _json(schemas[answer])
-        if declared.conditional:
-            described |= _headers("ETag")
+        headers = [*declared.gives, *(["ETag"] if declared.conditional else [])]
+        if headers:
+            described |= _headers(*headers)
         responses[str(status)] = described
     if declared.conditional:
         responses[str(NOT_MODIFIED)] = {"description": "The client has it already", **_headers("ETag")}

@@ -36,6 +36,11 @@ class Asks(StrEnum):
 
     ANYONE = "anyone"
     API_KEY = "api_key"
+    """A key, or a session that stands for one."""
+    KEY_ITSELF = "key_itself"
+    """An API key of any role; no session."""
+    SESSION = "session"
+    """The cookie of a session."""
     DEVICE = "device"
     """The bearer token of the device in the address."""
     ENROLLMENT = "enrollment"
@@ -70,6 +75,8 @@ class Operation:
     refusals: tuple[int, ...]
     takes: tuple[str, ...]
     """Request headers that change the answer, beside the credentials."""
+    gives: tuple[str, ...]
+    """Headers of every successful answer."""
 
     @property
     def conditional(self) -> bool:
@@ -104,6 +111,7 @@ def operation(
     query: type[Query] | None = None,
     refusals: tuple[int, ...] = (),
     takes: tuple[str, ...] = (),
+    gives: tuple[str, ...] = (),
 ) -> Callable[[Callable[_P, Response]], Callable[_P, Response]]:
     """Declare a view.
 
@@ -112,7 +120,7 @@ def operation(
     with ``body.read`` and ``body.read_query``. ``refusals``: statuses that follow from nothing else, such as 409.
     """
     asked = asks if asks is not None else Asks.API_KEY if right is not None else Asks.ANYONE
-    declared = Operation(summary, answers, right, asked, body, query, refusals, takes)
+    declared = Operation(summary, answers, right, asked, body, query, refusals, takes, gives)
 
     def decorate(view: Callable[_P, Response]) -> Callable[_P, Response]:
         guarded = require(right)(view) if right is not None and asked is Asks.API_KEY else view

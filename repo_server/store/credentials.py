@@ -28,6 +28,7 @@ class ApiKey:
     id: str
     name: str
     role: Role
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def find_api_key(connection: sqlite3.Connection, secret: str, now: datetime) -> 
     row = by_secret(connection, API_KEYS, secret)
     if row is None or row["revoked_at"] is not None or not _lasts(row, now):
         return None
-    return ApiKey(row["id"], row["name"], Role(row["role"]))
+    return ApiKey(row["id"], row["name"], Role(row["role"]), times.parse_known(row["expires_at"]))
 
 
 def find_enrollment_token(connection: sqlite3.Connection, secret: str) -> EnrollmentToken | None:

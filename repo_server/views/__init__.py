@@ -15,6 +15,7 @@ from repo_server.views import (
     metrics,
     repo,
     rollouts,
+    session,
     statuses,
     updates,
 )
@@ -24,7 +25,7 @@ API = "/api/v1"
 
 def register(app: Flask) -> None:
     """Mount all of them."""
-    for part in (devices, heartbeat, statuses, updates, rollouts, fleet, events, administration, description):
+    for part in (devices, heartbeat, statuses, updates, rollouts, fleet, events, administration, session, description):
         app.register_blueprint(part.blueprint, url_prefix=API)
     app.register_blueprint(repo.blueprint)
     app.register_blueprint(health.blueprint)

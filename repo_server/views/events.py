@@ -21,7 +21,7 @@ blueprint = Blueprint("events", __name__)
     takes=("Last-Event-ID",),
 )
 def watched() -> Response:
-    """A stream that lasts until the client, the key or the server goes away."""
+    """A stream that lasts until the client, the key or session, or the server goes away."""
     response = Response(mimetype="text/event-stream")
     # A proxy must not collect it; nginx reads the second.
     response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
@@ -34,9 +34,9 @@ def watched() -> Response:
 
 
 def _may_still_watch() -> bool:
-    """Whether the key that the stream was opened with still counts."""
+    """Whether the key or session that the stream was opened with still counts; watching is no use of it."""
     try:
-        check_api_key(Right.VIEW)
+        check_api_key(Right.VIEW, use=False)
     except ApiError:
         return False
     return True

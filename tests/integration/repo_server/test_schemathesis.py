@@ -23,6 +23,7 @@ FUZZ = int(os.environ.get("PI_OTA_FUZZ", "0"))
 """Cases for each endpoint in the long run."""
 STREAM = "/api/v1/events"
 """Does not end for those who may watch; tests/integration/repo_server/test_restart.py reads it."""
+SESSION = "/api/v1/session"
 OF_A_DEVICE = r"^POST /api/v1/devices/\{device_id\}/(heartbeat|token|updates/.*)$"
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 
@@ -70,6 +71,20 @@ def test_a_key_of_each_role(fuzzed: RunningServer, tmp_path: Path, role: str, ca
     phases = "coverage,fuzzing" if role == "admin" else "fuzzing"
     asks = ("--header", f"X-API-Key: {fuzzed.key(role)}", "--exclude-path", STREAM)
     run(fuzzed, tmp_path, Caller(asks, cases, phases), {})
+
+
+def test_a_session(fuzzed: RunningServer, tmp_path: Path) -> None:
+    signed_in = fuzzed.request("POST", SESSION, key=fuzzed.key("admin"))
+    assert signed_in.status == 201
+    sent = {"Cookie": signed_in.headers["Set-Cookie"].partition(";")[0], "X-CSRF-Token": signed_in.json["csrf_token"]}
+    headers = [part for name, value in sent.items() for part in ("--header", f"{name}: {value}")]
+    left_out = ("--exclude-path", STREAM, "--exclude-name", f"DELETE {SESSION}")  # it would sign itself out
+    before = fuzzed.stderr()
+    run(fuzzed, tmp_path, Caller((*headers, *left_out), 1, "fuzzing"), {})
+    lines = fuzzed.stderr().removeprefix(before).splitlines()
+    assert [line for line in lines if "POST /api/v1/api-keys/ 201 " in line and " who=key:test%20admin " in line]
+    assert fuzzed.request("GET", SESSION, headers=sent).json == signed_in.json
+    assert fuzzed.request("DELETE", SESSION, headers=sent).status == 204
 
 
 def test_a_stranger(fuzzed: RunningServer, tmp_path: Path) -> None:

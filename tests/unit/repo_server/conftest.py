@@ -22,6 +22,18 @@ from repo_server.roles import Role
 from repo_server.store import credentials
 from tests.support.fleet_bodies import DEVICE, TOKEN, announcement, heartbeat, registration, statuses
 
+TLS = "https://updates.example.org/"
+"""Where browsers find the server."""
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """What a browser has after it has signed in, and sends where nothing else is said."""
+
+    cookie: str
+    """NAME=VALUE."""
+    csrf_token: str
+
 
 @dataclass
 class Service:
@@ -69,13 +81,22 @@ class Service:
         **more: Any,
     ) -> TestResponse:
         headers = dict(more.pop("headers", {}))
+        session: SignedIn | None = more.pop("session", None)
+        if session is not None:
+            more.setdefault("base_url", TLS)
+            headers = {"Cookie": session.cookie, "X-CSRF-Token": session.csrf_token} | headers
         if key is not None:
             headers["X-API-Key"] = key
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         if body is not None:
             more["json"] = body
-        return self.app.test_client().open(path, method=method, headers=headers, **more)
+        return self.app.test_client(use_cookies=False).open(path, method=method, headers=headers, **more)
+
+    def sign_in(self, key: str, **more: Any) -> SignedIn:
+        answer = self.request("POST", "/api/v1/session", key=key, **{"base_url": TLS, **more})
+        assert answer.status_code == 201, answer.json
+        return SignedIn(answer.headers["Set-Cookie"].partition(";")[0], answer.get_json()["csrf_token"])
 
     def register(self, preset: credentials.Preset | None = None, **given: Any) -> None:
         token = self.enrollment_token(preset=preset)

@@ -344,3 +344,16 @@ CREATE INDEX "idx_devices_state_gate_decision_gate_reason"
 CREATE INDEX "idx_device_updates_update_id_device_id"
     ON "device_updates" ("update_id", "device_id");
 
+-- 0011_sessions
+CREATE TABLE "sessions" (
+   "id" TEXT PRIMARY KEY,
+   "secret_sha256" TEXT NOT NULL,
+   "key_id" TEXT NOT NULL REFERENCES "api_keys"("id"),
+   "created_at" TEXT NOT NULL,
+   "last_used_at" TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX "idx_sessions_secret_sha256"
+    ON "sessions" ("secret_sha256");
+CREATE INDEX "idx_sessions_key_id_last_used_at"
+    ON "sessions" ("key_id", "last_used_at");
+

@@ -156,6 +156,18 @@ def test_one_that_may_not_watch_any_more_is_left(bus: Bus) -> None:
     assert list(stream) == [b"retry: 3000\n\n", b": nothing new\n\n"]
 
 
+def test_one_that_may_not_watch_any_more_is_left_also_where_something_happens_all_the_time() -> None:
+    now, allowed, heard = 0.0, True, list[int | str]()
+    bus = Bus(1, keep_alive_seconds=15.0, clock=lambda: now)
+    stream = iter(bus.watch(None, lambda: allowed))
+    next(stream)
+    for number in range(10):
+        now, allowed = now + 4.0, number < 5
+        bus.publish(new(number))
+        heard += numbers(told(stream, 1))
+    assert heard == [0, 1, 2, 3, 4, 5, 6]  # looked at after 16 and 32 seconds
+
+
 def watch(service: Service) -> events.Stream:
     bus: Bus = service.app.extensions[events.KEY]
     bus._keep_alive_seconds = 0.0

@@ -24,7 +24,7 @@ from tests.support.fleet_bodies import (
     status,
     statuses,
 )
-from tests.unit.repo_server.conftest import Service
+from tests.unit.repo_server.conftest import TLS, Service, SignedIn
 
 WAITING = "0195e0c8-0000-7000-8000-0000000000d4"
 RETIRED = "0195e0c8-0000-7000-8000-0000000000d3"
@@ -38,7 +38,12 @@ DEVICES = {
     "decommissioned device": (RETIRED, "retired"),
     "pending device": (WAITING, "waiting"),
 }
-CALLERS = (*ROLES, "nobody", "wrong key", "revoked key", "expired key", "enrollment token", *DEVICES)
+SESSIONS = {role: f"session of the {role}" for role in ROLES}
+NO_TOKEN = "session of the admin without its token"
+CALLERS = (
+    *ROLES, *SESSIONS.values(), NO_TOKEN, "wrong session", "ended session", "session of a revoked key",
+    "nobody", "wrong key", "revoked key", "expired key", "enrollment token", *DEVICES,
+)  # fmt: skip
 OWN_ADDRESS = {"decommissioned device": RETIRED, "pending device": WAITING}
 """Whose address a caller asks, where it is not that of ``device``."""
 
@@ -53,8 +58,9 @@ class Row:
 
 
 def keyed(may: set[str], body: Any = None) -> Row:
-    """For API keys with a role that may."""
-    return Row(may, dict.fromkeys(ROLES, 403), body)
+    """For API keys with a role that may, and the sessions that stand for them."""
+    others = dict.fromkeys((*ROLES, *SESSIONS.values(), NO_TOKEN), 403)
+    return Row(may | {SESSIONS[role] for role in may}, others, body)
 
 
 def of_device(body: Any = None, *also: str) -> Row:
@@ -109,6 +115,10 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", "/api/v1/enrollment-tokens/"): keyed(ADMINISTER),
     ("DELETE", "/api/v1/enrollment-tokens/<uuid:token_id>"): keyed(ADMINISTER),
     ("GET", "/api/v1/audit"): keyed(ADMINISTER),
+    # A session does not beget another, and a key has none.
+    ("POST", "/api/v1/session"): Row(set(ROLES), {}),
+    ("GET", "/api/v1/session"): Row(set(SESSIONS.values()), {}),
+    ("DELETE", "/api/v1/session"): Row(set(SESSIONS.values()), {NO_TOKEN: 403}),
     ("GET", "/api/v1/openapi.json"): ANYONE,
     # The repository has no address of its own for each device.
     ("GET", "/repo/<path:name>"): of_device(None, "other device", *ROLES),
@@ -134,6 +144,7 @@ class Cast:
 
     service: Service
     keys: dict[str, str]
+    sessions: dict[str, SignedIn]
     update: str
     enrollment_token: str
 
@@ -144,6 +155,8 @@ class Cast:
         sent: dict[str, Any] = {}
         if caller in self.keys:
             sent["key"] = self.keys[caller]
+        elif caller in self.sessions:
+            sent["session"] = self.sessions[caller]
         elif caller == "enrollment token":
             sent["token"] = self.enrollment_token
         elif caller in DEVICES and rule.startswith("/repo/"):
@@ -151,36 +164,45 @@ class Cast:
         elif caller in DEVICES:
             sent["token"] = DEVICES[caller][1]
         # From elsewhere: programs on the server's own machine may scrape it without a key.
-        return self.service.request(method, path, body, environ_base={"REMOTE_ADDR": "203.0.113.9"}, **sent)
+        sent |= {"base_url": TLS, "environ_base": {"REMOTE_ADDR": "203.0.113.9"}}
+        return self.service.request(method, path, body, **sent)
 
 
 @pytest.fixture
 def cast(service: Service) -> Cast:
     keys = {role: service.key(role) for role in ROLES}
     keys |= {"wrong key": "pik_guessed", "revoked key": service.key("admin")}
+    sessions = {"wrong session": SignedIn("__Host-pi-ota-session=pis_guessed", "")}
+    sessions["session of a revoked key"] = service.sign_in(keys["revoked key"])
     service.revoke(keys["revoked key"])
+    sessions["ended session"] = service.sign_in(keys["admin"])
+    assert service.request("DELETE", "/api/v1/session", session=sessions["ended session"]).status_code == 204
     keys["expired key"] = service.key("admin", expires_in=timedelta(seconds=60))
     service.now += timedelta(seconds=60)
+    sessions |= {name: service.sign_in(keys[role]) for role, name in SESSIONS.items()}
+    sessions[NO_TOKEN] = SignedIn(service.sign_in(keys["admin"]).cookie, "")
     for caller, (device, token) in DEVICES.items():
         service.register(Preset(approval=caller == "pending device"), id=device, token=token)
     retired = service.request("DELETE", f"/api/v1/devices/{RETIRED}", key=keys["operator"])
     assert retired.status_code == 204
-    return Cast(service, keys, service.announce(), service.enrollment_token())
+    return Cast(service, keys, sessions, service.announce(), service.enrollment_token())
 
 
 @pytest.mark.parametrize(("method", "rule"), sorted(ROWS), ids=str)
 def test_who_may_and_who_may_not(cast: Cast, method: str, rule: str) -> None:
     row = ROWS[method, rule]
+    may = row.may | ({NO_TOKEN} if method == "GET" and SESSIONS["admin"] in row.may else set())
     methods = [method, "HEAD"] if method == "GET" else [method]
     before = cast.service.dump()
-    for caller in sorted(set(CALLERS) - row.may):
+    for caller in sorted(set(CALLERS) - may):
         for one in methods:
             answer = cast.ask(one, rule, caller, row.body)
             assert (caller, answer.status_code) == (caller, row.others.get(caller, 401))
             assert answer.status_code != 401 or "WWW-Authenticate" in answer.headers
     assert cast.service.dump() == before
-    for caller in sorted(row.may):
+    for caller in sorted(may):
         for one in methods:
             answer = cast.ask(one, rule, caller, row.body)
+            answer.close()  # a stream lasts until then
             # Whoever may hears what is there: also that it is not there, or cannot be done.
             assert answer.status_code in {200, 201, 204, 404, 409}, (caller, answer.get_data(as_text=True))
