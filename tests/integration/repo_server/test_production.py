@@ -209,6 +209,25 @@ def test_an_event_comes_through_at_once(front: Front) -> None:
     connection.close()
 
 
+def test_a_browser_signs_in_through_tls(front: Front) -> None:
+    signed_in = front.request("POST", "/api/v1/session", X_API_Key=front.server.key("operator"))
+    cookie, _, attributes = signed_in.headers["Set-Cookie"].partition("; ")
+    assert (signed_in.status, cookie.partition("=")[0]) == (201, "__Host-pi-ota-session")
+    assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(attributes.split("; "))
+    device = enrolled(front.server)
+    sent = {"Cookie": cookie, "X_CSRF_Token": signed_in.json["csrf_token"], "Content_Type": "application/json"}
+    # nginx hands on a name without its port, so only the browser's newer word says that it is the same origin.
+    here = {"Origin": f"https://localhost:{front.port}", "Sec_Fetch_Site": "same-origin"}
+    elsewhere = {"Origin": "https://evil.example", "Sec_Fetch_Site": "cross-site"}
+    change = f"/api/v1/devices/{device.id}"
+    assert front.request("PATCH", change, b'{"name": "Kitchen"}', **sent, **elsewhere).status == 403
+    assert front.request("PATCH", change, b'{"name": "Kitchen"}', **sent, **here).json["name"] == "Kitchen"
+    # Whoever reads it on the way cannot use it without TLS, not even on this machine.
+    assert front.server.request("GET", "/api/v1/session", headers={"Cookie": cookie}).status == 401
+    assert front.request("DELETE", "/api/v1/session", None, **sent, **here).status == 204
+    assert front.request("GET", "/api/v1/session", Cookie=cookie).status == 401
+
+
 def test_what_is_too_large_is_refused_by_nginx_in_our_form(front: Front) -> None:
     answer = front.request("POST", "/api/v1/updates/", b"x" * (3 << 20), Content_Type="application/json")
     assert (answer.status, answer.error["kind"]) == (413, "too_large")
