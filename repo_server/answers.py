@@ -261,6 +261,11 @@ class Health(Answer):
     status: str
 
 
+def render(answer: Answer) -> bytes:
+    """The answer as JSON, on a line."""
+    return answer.model_dump_json().encode() + b"\n"
+
+
 def respond(answer: Answer, status: int = 200) -> Response:
     """The answer as JSON."""
-    return Response(answer.model_dump_json() + "\n", status, mimetype="application/json")
+    return Response(render(answer), status, mimetype="application/json")

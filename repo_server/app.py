@@ -16,6 +16,7 @@ from repo_server import (
     development_clock,
     errors,
     events,
+    express,
     housekeeping,
     logs,
     metrics,
@@ -53,10 +54,11 @@ def create_app(
     bus = app.extensions[events.KEY] = events.Bus(settings.streams)
     here.db.after_commit(bus.publish)
     logs.install(app)
-    metrics.install(app, here)
+    measured = metrics.install(app, here)
     errors.install(app)
     attempts.install(app, settings.failed_attempts_per_minute, clock)
     views.register(app)
+    app.wsgi_app = express.Express(app.wsgi_app, here, measured)  # type: ignore[method-assign]
     app.wsgi_app = proxies.TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     return app
 

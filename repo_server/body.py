@@ -13,7 +13,7 @@ from repo_server.wire import Body, Query
 HEARTBEAT_BYTES = 64 * 1024
 BODY_BYTES = 2 * 1024 * 1024
 
-_JSON = "application/json"
+JSON = "application/json"
 _SHOWN = 5
 _B = TypeVar("_B", bound=Body)
 _Q = TypeVar("_Q", bound=Query)
@@ -25,8 +25,8 @@ def read(shape: type[_B], limit: int = BODY_BYTES) -> _B:
     Raises ``UnsupportedMediaTypeError``, ``BadRequestError`` (not JSON, not an object), ``InvalidError`` (names the
     field) and ``TooLargeError``.
     """
-    if request.environ.get("CONTENT_TYPE") != _JSON and request.mimetype != _JSON:  # most send the bare word
-        raise UnsupportedMediaTypeError(f"send the body as JSON, with the header Content-Type: {_JSON}")
+    if request.environ.get("CONTENT_TYPE") != JSON and request.mimetype != JSON:  # most send the bare word
+        raise UnsupportedMediaTypeError(f"send the body as JSON, with the header Content-Type: {JSON}")
     try:
         return shape.model_validate_json(_content(limit))
     except ValidationError as error:

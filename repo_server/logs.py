@@ -9,11 +9,14 @@ import secrets
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
 REQUEST_ID_HEADER = "X-Request-ID"
+REQUEST_ID_VARIABLE = "HTTP_X_REQUEST_ID"
+"""The header as WSGI names it."""
 TEXT, JSON = "text", "json"
 
 _log = logging.getLogger("repo_server")
@@ -50,12 +53,54 @@ def _quoted(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else quote(text, safe=_SAFE)
 
 
+def new_request_id() -> str:
+    """For a request that came without a name."""
+    return secrets.token_hex(6)
+
+
 def request_id() -> str:
     """Of the current request: the client's own where it sent a fitting one, so that logs can be laid side by side."""
     if "request_id" not in g:
         given = request.headers.get(REQUEST_ID_HEADER, "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(6)
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else new_request_id()
     return str(g.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What is said of a request, once it is answered."""
+
+    method: str
+    path: str
+    route: str | None
+    status: int
+    size: int | None
+    """Bytes of the body; None where that is not known in advance."""
+    seconds: float
+    who: str
+    client: str | None
+    request_id: str
+    failure: str | None = None
+    """What went wrong and where, on one line."""
+
+
+def write(said: Answered) -> None:
+    """The line; whatever a client chose is quoted, so that it cannot write lines of its own."""
+    fields: dict[str, object] = {
+        "method": _quoted(said.method)[:20],
+        "path": _quoted(said.path)[:_LONGEST_PATH],
+        "route": said.route,
+        "status": said.status,
+        "bytes": said.size,
+        "milliseconds": round(said.seconds * 1000, 1),
+        "who": _quoted(said.who),
+        "client": _quoted(said.client or "-"),
+        "request": said.request_id,
+    }
+    if said.failure is not None:
+        fields["failure"] = said.failure
+    level = logging.INFO if said.failure is None else logging.ERROR
+    _log.log(level, "%s", _text(fields), extra={"fields": fields})
 
 
 def install(app: Flask) -> None:
@@ -67,32 +112,24 @@ def install(app: Flask) -> None:
 
     @app.after_request
     def line(response: Response) -> Response:
-        fields = _fields(response)
-        failed = "failure" in fields
-        _log.log(logging.ERROR if failed else logging.INFO, "%s", _text(fields), extra={"fields": fields})
+        rule = request.url_rule
+        write(
+            Answered(
+                method=request.method,
+                path=request.path,
+                route=rule.rule if rule is not None else None,
+                status=response.status_code,
+                size=_size(response),
+                seconds=time.perf_counter() - g.get("started", time.perf_counter()),
+                who=str(g.get("who", "-")),
+                client=request.remote_addr,
+                request_id=request_id(),
+                failure=g.get("failure"),
+            )
+        )
         if REQUEST_ID_HEADER in request.headers:
             response.headers[REQUEST_ID_HEADER] = request_id()
         return response
-
-
-def _fields(response: Response) -> dict[str, object]:
-    """What is known of a request; whatever a client chose is quoted, so that it cannot write lines of its own."""
-    milliseconds = (time.perf_counter() - g.get("started", time.perf_counter())) * 1000
-    rule = request.url_rule
-    fields: dict[str, object] = {
-        "method": _quoted(request.method)[:20],
-        "path": _quoted(request.path)[:_LONGEST_PATH],
-        "route": rule.rule if rule is not None else None,
-        "status": response.status_code,
-        "bytes": _size(response),
-        "milliseconds": round(milliseconds, 1),
-        "who": _quoted(str(g.get("who", "-"))),
-        "client": _quoted(request.remote_addr or "-"),
-        "request": request_id(),
-    }
-    if "failure" in g:
-        fields["failure"] = g.failure
-    return fields
 
 
 def _text(fields: Mapping[str, object]) -> str:

@@ -53,30 +53,34 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.registry.register(_Fleet(context))
 
-    def count(self, response: Response) -> None:
-        """One request was answered."""
-        rule = request.url_rule
+    def count(self, route: str | None, method: str, status: int) -> None:
+        """One request was answered; ``route`` is None where nothing has that address."""
         self._requests.labels(
-            rule.rule if rule is not None else "unmatched",
-            request.method if request.method in _METHODS else "other",
-            response.status_code,
+            route if route is not None else "unmatched", method if method in _METHODS else "other", status
         ).inc()
-        if request.endpoint == _HEARTBEAT and "started" in g:
-            self._heartbeats.observe(time.perf_counter() - g.started)
+
+    def observe_heartbeat(self, seconds: float) -> None:
+        """One heartbeat was answered, so long after it had come."""
+        self._heartbeats.observe(seconds)
 
     def text(self) -> bytes:
         """In Prometheus's text format."""
         return generate_latest(self.registry)
 
 
-def install(app: Flask, context: Context) -> None:
+def install(app: Flask, context: Context) -> Metrics:
     """Count every request of the application; see ``logs.install`` for when it began."""
     metrics = app.extensions[KEY] = Metrics(context)
 
     @app.after_request
     def counted(response: Response) -> Response:
-        metrics.count(response)
+        rule = request.url_rule
+        metrics.count(rule.rule if rule is not None else None, request.method, response.status_code)
+        if request.endpoint == _HEARTBEAT and "started" in g:
+            metrics.observe_heartbeat(time.perf_counter() - g.started)
         return response
+
+    return metrics
 
 
 class _Fleet(Collector):
