@@ -21,8 +21,9 @@ from benchmarks.figures import Figures
 from benchmarks.proxy import CountingProxy
 from demo.agent import disk_with_agent, first_boot_settings
 from demo.observe import ServerView, until
+from demo.ports import free_port
 from demo.shell import PROJECT, run
-from demo.stack import Stack, free_port
+from demo.stack import Stack
 from demo.vpi.machine import SERVER_ADDRESS, SERVER_PORT, VirtualPi
 
 NAME = "sample-assistant"

@@ -21,8 +21,9 @@ from typing import Any
 from demo.agent import HEARTBEAT_SECONDS, disk_with_agent, first_boot_settings
 from demo.observe import NotObservedError, PiView, ServerView, until
 from demo.payload import crashing_copy
+from demo.ports import NoPortError, free_port
 from demo.shell import PROJECT, CommandError
-from demo.stack import DEFAULT_PORT, Stack, StackError, free_port
+from demo.stack import DEFAULT_PORT, Stack, StackError
 from demo.vpi.guest import GuestError
 from demo.vpi.machine import VirtualPi
 
@@ -216,7 +217,7 @@ def main() -> int:
         teller.say(f"server at {stack.url}, state in {os.path.relpath(stack.state, PROJECT)}")
         story = Story(teller, stack, stack.state)
         story.play()
-    except (NotObservedError, CommandError, StackError, GuestError) as error:
+    except (NotObservedError, CommandError, StackError, NoPortError, GuestError) as error:
         problem = str(error)
         if story is not None and story.pi.pid is not None:
             teller.quote(story.device.journal())

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.ports import free_port
 from demo.shell import PROJECT, end, run
-from demo.stack import free_port
 
 GOOSEBIT = "goosebit==0.2.12"
 START_SECONDS = 60.0

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from demo.agent import HEARTBEAT_SECONDS, disk_with_agent, first_boot_settings
+from demo.ports import free_port
 from demo.shell import PROJECT
-from demo.stack import Stack, free_port
+from demo.stack import Stack
 from demo.vpi.machine import VirtualPi
 from tests.e2e.night import settle_in_at_noon
 from tests.e2e.stories import Machines, Story, settle_in

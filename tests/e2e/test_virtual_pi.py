@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from demo.ports import free_port
 from demo.shell import PROJECT
-from demo.stack import free_port
 from demo.vpi.guest import GuestError
 from demo.vpi.image import build_disk
 from demo.vpi.machine import BUTTON_DEVICE, SERVER_ADDRESS, SERVER_PORT, VirtualPi

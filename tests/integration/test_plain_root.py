@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.ports import free_port
 from demo.shell import PROJECT, run
-from demo.stack import Stack, free_port
+from demo.stack import Stack
 from demo.vpi.image import base_archive
 
 pytestmark = [pytest.mark.root, pytest.mark.network]

@@ -15,7 +15,8 @@ from typing import Any
 
 from demo.agent import HEARTBEAT_SECONDS
 from demo.observe import PiView, ServerView
-from demo.stack import Stack, free_port
+from demo.ports import free_port
+from demo.stack import Stack
 from demo.vpi.image import Disk
 from demo.vpi.machine import VirtualPi
 from tests.powercut.losing_disk import Cut, LosingDisk, copy_disk

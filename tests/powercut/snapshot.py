@@ -10,8 +10,9 @@ from pathlib import Path
 
 from demo.agent import HEARTBEAT_SECONDS, disk_with_agent, first_boot_settings
 from demo.observe import until
+from demo.ports import free_port
 from demo.shell import PROJECT
-from demo.stack import Stack, free_port
+from demo.stack import Stack
 from demo.vpi.image import Disk
 from tests.powercut.payloads import Payload
 from tests.powercut.rig import Rig

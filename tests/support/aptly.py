@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -156,13 +155,6 @@ def builder_stack(
                 subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "gpg-agent"], check=False)
         if state is None:
             shutil.rmtree(folder)
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def plain_payload(folder: Path, name: str = "tiny-assistant", more: str = "") -> Path:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from demo.observe import until
-from tests.support.aptly import SAMPLE, BuilderStack, builder_stack, free_port, plain_payload
+from demo.ports import free_port
+from tests.support.aptly import SAMPLE, BuilderStack, builder_stack, plain_payload
 from tests.support.server import running_server
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.aptly import BuilderStack, Outcome, builder_stack, free_port, plain_payload
+from demo.ports import free_port
+from tests.support.aptly import BuilderStack, Outcome, builder_stack, plain_payload
 from tests.support.server import running_server
 
 SIGNED_AGAIN = ("/InRelease", "/Release", "/Release.gpg")

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from demo.ports import free_port
 from pkgbuild import wheels
 from pkgbuild.targets import Target
-from tests.support.aptly import SAMPLE, free_port
+from tests.support.aptly import SAMPLE
 
 pytestmark = pytest.mark.network
 

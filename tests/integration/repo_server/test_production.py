@@ -7,7 +7,6 @@ import http.client
 import json
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.ports import free_port
 from tests.integration.repo_server.conftest import Fleet, enrolled
 from tests.support.server import ROOT, Reply, RunningServer, running_server
 
@@ -82,11 +82,6 @@ class Front:
             connection.close()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder = tmp_path_factory.mktemp("front")
@@ -103,7 +98,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         deb = server.repository / DEB
         deb.parent.mkdir(parents=True)
         deb.write_bytes(CONTENT)
-        port = _free_port()
+        port = free_port()
         example = NGINX.read_text()
         for before, after in {
             "127.0.0.1:8000": f"127.0.0.1:{server.port}",

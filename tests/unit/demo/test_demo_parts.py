@@ -15,7 +15,6 @@ from demo.mmdebstrap import mmdebstrap
 from demo.observe import NotObservedError, until
 from demo.payload import crashing_copy
 from demo.shell import PROJECT, CommandError, run
-from demo.stack import free_port
 from demo.story import Teller, closing, fresh_state, processes_naming
 from demo.vpi.channel import Channel, ChannelError
 
@@ -70,14 +69,6 @@ def test_what_is_not_seen_in_time_is_told_with_what_was_seen() -> None:
     with pytest.raises(NotObservedError, match="not seen within 0 s: a miracle; seen instead: rain"):
         until("a miracle", lambda: None, 0, lambda: "rain")
     assert until("the obvious", lambda: 42, 0) == 42
-
-
-def test_a_port_that_is_taken_is_not_free() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert free_port(port) != port
 
 
 def test_a_fresh_state_keeps_only_the_keys(tmp_path: Path) -> None:
