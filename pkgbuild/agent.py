@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from contextlib import closing
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from debian.debfile import DebError, DebFile
 
-from pkgbuild import deb, keys, locking, versions
-from pkgbuild.aptly import Aptly
+from pkgbuild import deb, keys, session, versions
 from pkgbuild.control import PackageFields
 from pkgbuild.errors import Kind, PkgbuildError
-from pkgbuild.publisher import Part, Publisher
+from pkgbuild.publisher import Part
 from pkgbuild.signing import Signer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pkgbuild.aptly import Listed
     from pkgbuild.config import Settings
     from pkgbuild.deb import BuiltDeb
     from pkgbuild.progress import Progress
+    from pkgbuild.publisher import Publisher
 
 PACKAGES = ("pi-hook", "pi-ota-keyring")
 """What a device takes from the fleet's repository besides releases."""
@@ -35,26 +33,18 @@ def publish(settings: Settings, path: Path, channel: str, progress: Progress) ->
     The same version goes from one channel to another as the very same bytes. Raises ``PkgbuildError``; then nothing has
     changed.
     """
-    aptly = Aptly.of(settings)
-    work = settings.state / "build"
-    work.mkdir(parents=True, exist_ok=True)
     home = settings.resolve(settings.file.builder.gnupghome or "keys/builder")
-    with (
-        closing(aptly),
-        keys.no_agent_left_behind(home),
-        tempfile.TemporaryDirectory(prefix="agent-", dir=work) as folder,
-    ):
+    with keys.no_agent_left_behind(home), session.opened(settings, "agent-", progress.detail) as opened:
         progress.step(f"reading and signing {path.name}")
         key = keys.find(home, settings.file.builder.key, whose="builder")
         fields = _fields(path)
         signer = Signer(key, settings.state / "cache/signed" / key.fingerprint / f"{fields.package}_{fields.version}")
-        built = _signed(path, fields, signer, Path(folder))
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        publisher = Publisher(aptly, channel, aptly_root=settings.aptly_root, stamp=stamp)
+        built = _signed(path, fields, signer, opened.work)
+        publisher = opened.publisher(channel)
         debians = sorted({target.debian for target in settings.targets})
         if not debians:
             raise PkgbuildError(Kind.BAD_INPUT, "The settings name no `targets`: say there which Debian releases.")
-        with locking.publishing(settings.state / "publish.lock", progress.detail):
+        with opened.locked():
             progress.step(f"publishing on {channel} ({', '.join(debians)})")
             publisher.check_can_sign()
             parts = [_part(publisher, built, debian, channel) for debian in debians]

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import requests
 
 from pkgbuild.errors import Kind, PkgbuildError
 
+if TYPE_CHECKING:
+    from pkgbuild.config import Settings
+
 Wire: TypeAlias = Any
 """What requests takes; it does not say its type."""
 
 _PATH = "/api/v1/updates/"
+_REFUSALS = frozenset({400, 409, 413, 422})
 _OK, _CREATED, _UNAUTHORIZED, _FORBIDDEN, _SERVER_ERROR = 200, 201, 401, 403, 500
+
+
+class AnnouncementRefusedError(PkgbuildError):
+    """The server has looked at the announcement and will not take it: asking again is no use."""
 
 
 class Announcer:
     """Announces to one server with one builder's key. Raises ``ANNOUNCE_FAILED``."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Announcer | None:
+        """To the server that the settings name, or None where they name none. Raises ``BAD_INPUT``."""
+        server = settings.file.server
+        if server is None:
+            return None
+        return cls(server.url, settings.api_key, timeout_seconds=server.timeout_seconds)
 
     def __init__(self, url: str, api_key: str, *, timeout_seconds: float) -> None:
         self._url = url
@@ -62,7 +78,8 @@ class Announcer:
                 f"The server at {self._url} refuses the builder's API key (status {answer.status_code}):"
                 " set one with the role builder in the settings, then run the same release again.",
             )
-        return PkgbuildError(
+        kind = AnnouncementRefusedError if answer.status_code in _REFUSALS else PkgbuildError
+        return kind(
             Kind.ANNOUNCE_FAILED,
             f"The server at {self._url} did not take the announcement"
             f" (status {answer.status_code}: {_message(answer)}). Mend that, then run the same release again.",

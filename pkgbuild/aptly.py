@@ -7,34 +7,31 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import requests
 from aptly_api.base import AptlyAPIException  # type: ignore[import-untyped]  # ships no py.typed
-from aptly_api.parts.files import FilesAPISection  # type: ignore[import-untyped]
-from aptly_api.parts.misc import MiscAPISection  # type: ignore[import-untyped]
-from aptly_api.parts.publish import PublishAPISection  # type: ignore[import-untyped]
-from aptly_api.parts.repos import ReposAPISection  # type: ignore[import-untyped]
-from aptly_api.parts.snapshots import SnapshotAPISection  # type: ignore[import-untyped]
-from requests_unixsocket.adapters import UnixAdapter
 
+from pkgbuild import aptly_transport as transport
 from pkgbuild.errors import Kind, PkgbuildError, disk_full, is_disk_full
 from pkgbuild.targets import ARCHITECTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pkgbuild.config import Settings
     from pkgbuild.deb import BuiltDeb
 
-Wire: TypeAlias = Any
-"""What requests takes and aptly-api-client hands over; neither says its type."""
-
 ORIGIN = "pi-ota"
 """Origin and Label of every published distribution; apt refuses the repository on every device if it ever changes."""
-_CONNECT_SECONDS = 10
+_IN_USE = "resources are used by other tasks"
 _NO_KEY = ("gpg", "sign", "secret key", "passphrase")
+
+
+def repository_name(debian: str, channel: str) -> str:
+    """The local repository of aptly behind one channel of one Debian release."""
+    return f"pi-ota-{debian}-{channel}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,57 +45,8 @@ class Listed:
     architecture: str
     size: int
     sha256: str
-
-
-class _Transport:
-    """The four calls under every section of aptly-api-client, over one session that also speaks to sockets."""
-
-    def __init__(self, session: requests.Session, base_url: str, timeout_seconds: float) -> None:
-        # Sets what the client's error texts use; the client's own requests.get() and so on are not called.
-        super().__init__(base_url=base_url)  # type: ignore[call-arg]  # the section beside us in the bases
-        self._session = session
-        self._root = base_url
-        self._timeout = (_CONNECT_SECONDS, timeout_seconds)
-
-    def do_get(self, urlpath: str, params: Wire = None) -> requests.Response:
-        return self._call("GET", urlpath, params=params)
-
-    def do_post(
-        self, urlpath: str, data: Wire = None, params: Wire = None, files: Wire = None, json: Wire = None
-    ) -> requests.Response:
-        return self._call("POST", urlpath, data=data, params=params, files=files, json=json)
-
-    def do_put(self, urlpath: str, data: Wire = None, files: Wire = None, json: Wire = None) -> requests.Response:
-        return self._call("PUT", urlpath, data=data, files=files, json=json)
-
-    def do_delete(self, urlpath: str, params: Wire = None, data: Wire = None, json: Wire = None) -> requests.Response:
-        return self._call("DELETE", urlpath, params=params, data=data, json=json)
-
-    def _call(self, method: str, path: str, **values: Wire) -> requests.Response:
-        answer = self._session.request(method, f"{self._root}/{path}", timeout=self._timeout, **values)
-        if not answer.ok:
-            raise AptlyAPIException(_words(answer), status_code=answer.status_code)
-        return answer
-
-
-class _Files(_Transport, FilesAPISection):  # type: ignore[misc]  # its bases have no types
-    pass
-
-
-class _Misc(_Transport, MiscAPISection):  # type: ignore[misc]
-    pass
-
-
-class _Publish(_Transport, PublishAPISection):  # type: ignore[misc]
-    pass
-
-
-class _Repos(_Transport, ReposAPISection):  # type: ignore[misc]
-    pass
-
-
-class _Snapshots(_Transport, SnapshotAPISection):  # type: ignore[misc]
-    pass
+    fields: Mapping[str, str]
+    """Its control fields."""
 
 
 class Aptly:
@@ -108,18 +56,12 @@ class Aptly:
         """``url`` is http(s) or ``unix:///path``; ``archive_key`` the fingerprint that aptly signs with."""
         self.url = url
         self._key = archive_key
-        session = requests.Session()
-        base = url
-        if url.startswith("unix://"):
-            session.mount("http+unix://", UnixAdapter(timeout=timeout_seconds))  # type: ignore[no-untyped-call]
-            base = f"http+unix://{quote(url.removeprefix('unix://'), safe='')}"
-        session.trust_env = not url.startswith("unix://")  # no proxy between us and a socket
-        self._session = session
-        self._files = _Files(session, base, timeout_seconds)
-        self._misc = _Misc(session, base, timeout_seconds)
-        self._publish = _Publish(session, base, timeout_seconds)
-        self._repos = _Repos(session, base, timeout_seconds)
-        self._snapshots = _Snapshots(session, base, timeout_seconds)
+        self._connection = transport.Connection.to(url, timeout_seconds)
+        self._files = transport.Files(self._connection)
+        self._misc = transport.Misc(self._connection)
+        self._publish = transport.Publish(self._connection)
+        self._repos = transport.Repos(self._connection)
+        self._snapshots = transport.Snapshots(self._connection)
 
     @classmethod
     def of(cls, settings: Settings) -> Aptly:
@@ -129,12 +71,22 @@ class Aptly:
 
     def close(self) -> None:
         """Close the connection."""
-        self._session.close()
+        self._connection.session.close()
 
     def version(self) -> str:
         """The version of aptly; also the way to learn that it answers."""
         with self._talking("asking for its version"):
             return str(self._misc.version())
+
+    def wait_until_idle(self) -> None:
+        """Wait for what aptly is still doing, also for a builder that was killed meanwhile."""
+        with self._talking("waiting for what it is doing"):
+            self._connection.wait_until_idle()
+
+    def clean_up(self) -> None:
+        """Delete the files of packages that no repository and no snapshot holds any more."""
+        with self._talking("deleting files that nothing needs"):
+            self._connection.change("POST", "api/db/cleanup")
 
     def repositories(self) -> set[str]:
         """Names of the local repositories."""
@@ -164,6 +116,7 @@ class Aptly:
                 architecture=package.fields["Architecture"],
                 size=int(package.fields["Size"]),
                 sha256=package.fields["SHA256"],
+                fields=package.fields,
             )
             for package in found
         ]
@@ -173,6 +126,11 @@ class Aptly:
         for deb in debs:
             with self._talking(f"uploading {deb.path.name}"):
                 self._files.upload(folder, str(deb.path))
+
+    def uploads(self) -> set[str]:
+        """Folders of uploaded files that were not added yet."""
+        with self._talking("listing uploaded files"):
+            return set(self._files.list() or ())
 
     def discard_upload(self, folder: str) -> None:
         """Delete a folder of uploaded files; one that is not there is no error."""
@@ -198,6 +156,21 @@ class Aptly:
         """Take packages out of a local repository."""
         with self._talking(f"removing packages from {repository}"):
             self._repos.delete_packages_by_key(repository, *keys)
+
+    def keys(self, repository: str) -> set[str]:
+        """Aptly's references of everything in a local repository."""
+        with self._talking(f"listing packages in {repository}"):
+            return {package.key for package in self._repos.search_packages(repository)}
+
+    def snapshot_keys(self, snapshot: str) -> set[str]:
+        """Aptly's references of everything in a snapshot."""
+        with self._talking(f"listing packages in {snapshot}"):
+            return {package.key for package in self._snapshots.list_packages(snapshot)}
+
+    def snapshots(self) -> set[str]:
+        """Names of all snapshots."""
+        with self._talking("listing snapshots"):
+            return {snapshot.name for snapshot in self._snapshots.list()}
 
     def create_snapshot(self, name: str, repository: str, description: str) -> None:
         """Freeze a local repository."""
@@ -290,6 +263,10 @@ class Aptly:
 def _refusal(words: str, doing: str, *, signs: bool) -> PkgbuildError:
     if is_disk_full(words):
         return disk_full("aptly")
+    if _IN_USE in words:
+        return PkgbuildError(
+            Kind.BUSY, f"aptly is at something else ({doing}): wait until the other builder has finished."
+        )
     if signs and any(word in words.lower() for word in _NO_KEY):
         return PkgbuildError(
             Kind.MISSING_KEY,
@@ -299,12 +276,3 @@ def _refusal(words: str, doing: str, *, signs: bool) -> PkgbuildError:
     return PkgbuildError(
         Kind.PUBLISH_FAILED, f"aptly refused while {doing}: {words}. Run the release again once that is mended."
     )
-
-
-def _words(answer: requests.Response) -> str:
-    try:
-        content = answer.json()
-    except requests.JSONDecodeError:
-        return f"status {answer.status_code}: {answer.text[:300].strip()}"
-    first = content[0] if isinstance(content, list) and content else content
-    return str(first.get("error", first)) if isinstance(first, dict) else str(first)

@@ -1,17 +1,21 @@
 """Putting a release into the published repository, whole or not at all.
 
 For each Debian release a local repository ``pi-ota-DEBIAN-CHANNEL`` is snapshotted and published under the prefix
-DEBIAN as distribution CHANNEL. Every step that changes something leaves behind how to take it back; a failure at any
-step, the announcement included, takes back all of them in reverse order.
+DEBIAN as distribution CHANNEL. Every snapshot is there before the first is published. A failure at any step, the
+announcement included, puts back what was there before; a run that is killed leaves a journal, see ``unfinished``.
 """
 
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pkgbuild import unfinished
+from pkgbuild.aptly import repository_name
 from pkgbuild.errors import Kind, PkgbuildError, disk_full
+from pkgbuild.journal import Change, Entry, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,33 +23,31 @@ if TYPE_CHECKING:
 
     from pkgbuild.aptly import Aptly, Listed
     from pkgbuild.deb import BuiltDeb
+    from pkgbuild.journal import Journal
 
 PROBE = "pi-ota-probe"
 """Prefix and repository by which is found out whether aptly can sign, before anything real is touched."""
 _DISK_MARGIN = 8 << 20
 
 
-def repository_name(debian: str, channel: str) -> str:
-    """The local repository of aptly behind one channel of one Debian release."""
-    return f"pi-ota-{debian}-{channel}"
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one Debian release gets: packages that are new, and layers that aptly already holds."""
+    """What one Debian release gets: packages that are new, and ones that aptly already holds; and what it loses."""
 
     debian: str
-    built: tuple[BuiltDeb, ...]
-    reused: tuple[Listed, ...]
+    built: tuple[BuiltDeb, ...] = ()
+    reused: tuple[Listed, ...] = ()
+    removed: tuple[Listed, ...] = ()
 
 
 class Publisher:
     """Publishes to one channel."""
 
-    def __init__(self, aptly: Aptly, channel: str, *, aptly_root: Path | None, stamp: str) -> None:
+    def __init__(self, aptly: Aptly, channel: str, *, journal: Journal, aptly_root: Path | None, stamp: str) -> None:
         """``aptly_root`` is aptly's folder where it is on this machine; ``stamp`` makes names of snapshots unique."""
         self._aptly = aptly
         self._channel = channel
+        self._journal = journal
         self._root = aptly_root
         self._stamp = stamp
 
@@ -92,16 +94,16 @@ class Publisher:
 
     def check_can_sign(self) -> None:
         """Raise ``MISSING_KEY`` unless aptly can sign: it publishes an empty repository aside, which is removed."""
-        undo = _Undo()
         try:
             if PROBE not in self._aptly.repositories():
                 self._aptly.create_repository(PROBE)
-            undo.add("removing the probe", lambda: self._aptly.delete_repository(PROBE))
             if self._aptly.published_snapshot(PROBE, PROBE) is None:
                 self._aptly.publish(PROBE, PROBE, PROBE, kind="local")
-            undo.add("withdrawing the probe", lambda: self._aptly.unpublish(PROBE, PROBE))
         finally:
-            undo.run()
+            with suppress(PkgbuildError):  # the next probe takes what this one has left
+                if self._aptly.published_snapshot(PROBE, PROBE) is not None:
+                    self._aptly.unpublish(PROBE, PROBE)
+                self._aptly.delete_repository(PROBE)
             if self._root:
                 shutil.rmtree(self._root / "public" / PROBE, ignore_errors=True)
 
@@ -114,58 +116,63 @@ class Publisher:
         if shutil.disk_usage(self._root).free < needed:
             raise disk_full(f"aptly ({self._root}, {needed >> 20} MiB needed)")
 
-    def publish(self, parts: Sequence[Part], title: str, announce: Callable[[], None]) -> list[str]:
+    def publish(
+        self, parts: Sequence[Part], title: str, announce: Callable[[], None], update: dict[str, Any] | None = None
+    ) -> list[str]:
         """Publish all ``parts``, then ``announce``; if anything fails, put the channel back and raise the error.
 
+        ``update`` is what ``announce`` tells the server, for the run that has to finish this one if it is killed.
         Returns the names of the snapshots now published. The caller holds the publish lock.
         """
-        undo = _Undo()
+        entry = Entry(
+            title=title,
+            channel=self._channel,
+            changes=tuple(
+                Change(
+                    debian=part.debian,
+                    snapshot=f"{self.repository(part.debian)}-{self._stamp}",
+                    previous=self._aptly.published_snapshot(part.debian, self._channel),
+                )
+                for part in parts
+            ),
+            update=update,
+        )
+        self._journal.write(entry)
         try:
-            snapshots = [self._add(part, title, undo) for part in parts]
-            for part, snapshot in zip(parts, snapshots, strict=True):
-                self._switch(part.debian, snapshot, undo)
+            for part, change in zip(parts, entry.changes, strict=True):
+                self._fill(part, change, title)
+            entry = entry.at(Stage.SWITCHING)
+            self._journal.write(entry)
+            for change in entry.changes:
+                unfinished.switch(self._aptly, self._channel, change)
             announce()
         except BaseException as error:
-            failures = undo.run()
+            failures = unfinished.take_back(self._aptly, self._journal, entry)
             if failures and isinstance(error, PkgbuildError):
                 raise PkgbuildError(
                     error.kind,
                     f"{error} Putting the channel back failed as well ({'; '.join(failures)}): mend that first.",
                 ) from error
             raise
-        return snapshots
+        unfinished.tidy(self._aptly, entry)
+        self._journal.clear()
+        return [change.snapshot for change in entry.changes]
 
-    def _add(self, part: Part, title: str, undo: _Undo) -> str:
+    def _fill(self, part: Part, change: Change, title: str) -> None:
         """Bring the packages into the local repository, compare them with what was built, and take the snapshot."""
         repository = self.repository(part.debian)
         if repository not in self._aptly.repositories():
             self._aptly.create_repository(repository)
-            undo.add(f"deleting {repository}", lambda: self._aptly.delete_repository(repository))
-        names = [deb.fields.package for deb in part.built] + [listed.package for listed in part.reused]
-        before = {listed.key for listed in self._aptly.packages(repository, names)}
-
-        def take_out() -> None:
-            added = [p.key for p in self._aptly.packages(repository, names) if p.key not in before]
-            if added:
-                self._aptly.remove(repository, added)
-
-        undo.add("removing the added packages", take_out)
         if part.built:
-            folder = f"{repository}-{self._stamp}"
-            try:
-                self._aptly.upload(folder, part.built)
-                self._aptly.add_uploaded(repository, folder)
-            except BaseException:
-                undo.add("deleting uploaded files", lambda: self._aptly.discard_upload(folder))
-                raise
-        if missing := [listed.key for listed in part.reused if listed.key not in before]:
-            self._aptly.add_listed(repository, missing)
-        self._compare(part, self._aptly.packages(repository, names))
-
-        snapshot = f"{repository}-{self._stamp}"
-        self._aptly.create_snapshot(snapshot, repository, title)
-        undo.add(f"deleting {snapshot}", lambda: self._aptly.delete_snapshot(snapshot))
-        return snapshot
+            self._aptly.upload(change.snapshot, part.built)
+            self._aptly.add_uploaded(repository, change.snapshot)
+        if part.reused:  # what is there already stays there
+            self._aptly.add_listed(repository, [listed.key for listed in part.reused])
+        if part.removed:
+            self._aptly.remove(repository, [listed.key for listed in part.removed])
+        if part.built:
+            self._compare(part, self._aptly.packages(repository, [deb.fields.package for deb in part.built]))
+        self._aptly.create_snapshot(change.snapshot, repository, title)
 
     @staticmethod
     def _compare(part: Part, listed: Sequence[Listed]) -> None:
@@ -179,39 +186,3 @@ class Publisher:
                     f"aptly lists {deb.path.name} with SHA-256 {found} instead of {deb.sha256}: nothing was published."
                     " Run the release again.",
                 )
-
-    def _switch(self, debian: str, snapshot: str, undo: _Undo) -> None:
-        previous = self._aptly.published_snapshot(debian, self._channel)
-        if previous is None:
-
-            def withdraw() -> None:
-                if self._aptly.published_snapshot(debian, self._channel) is not None:
-                    self._aptly.unpublish(debian, self._channel)
-
-            undo.add(f"withdrawing {debian}/{self._channel}", withdraw)
-            self._aptly.publish(debian, self._channel, snapshot)
-        else:
-            # also after a failed switch: that may leave by-hash files of the live release missing (aptly 1.5)
-            undo.add(f"going back to {previous}", lambda: self._aptly.switch(debian, self._channel, previous))
-            self._aptly.switch(debian, self._channel, snapshot)
-
-
-class _Undo:
-    """How to take back what was done, newest first; one that fails does not keep the others from running."""
-
-    def __init__(self) -> None:
-        self._steps: list[tuple[str, Callable[[], None]]] = []
-
-    def add(self, doing: str, step: Callable[[], None]) -> None:
-        self._steps.append((doing, step))
-
-    def run(self) -> list[str]:
-        """Take everything back; returns a sentence for each step that failed."""
-        failures = []
-        while self._steps:
-            doing, step = self._steps.pop()
-            try:
-                step()
-            except PkgbuildError as error:
-                failures.append(f"{doing}: {error}")
-        return failures

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pkgbuild import control, keys, locking, payload, requirements, versions
-from pkgbuild.announce import Announcer
-from pkgbuild.aptly import Aptly
+from pkgbuild import control, keys, payload, requirements, session, versions
 from pkgbuild.build import Builder, TargetPackages
 from pkgbuild.control import Release, Urgency
 from pkgbuild.errors import Kind, PkgbuildError
-from pkgbuild.publisher import Part, Publisher
+from pkgbuild.publisher import Part
 from pkgbuild.signing import Signer
 from pkgbuild.targets import Target
 
@@ -23,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pkgbuild.config import Settings
+    from pkgbuild.journal import Entry
     from pkgbuild.payload import Payload
     from pkgbuild.progress import Progress
     from pkgbuild.requirements import Resolved
+    from pkgbuild.session import Session
 
 STEPS = 8
 
@@ -45,27 +44,20 @@ class Request:
 
 def run(settings: Settings, request: Request, progress: Progress) -> dict[str, Any]:
     """Make the release; returns the summary of ``--json``. Raises ``PkgbuildError``; then nothing has changed."""
-    aptly = Aptly.of(settings)
-    work = settings.state / "build"
-    work.mkdir(parents=True, exist_ok=True)
     home = settings.resolve(settings.file.builder.gnupghome or "keys/builder")
-    with (
-        closing(aptly),
-        keys.no_agent_left_behind(home),
-        tempfile.TemporaryDirectory(prefix="release-", dir=work) as folder,
-    ):
-        return _Run(settings, request, progress, aptly, Path(folder)).run()
+    with keys.no_agent_left_behind(home), session.opened(settings, "release-", progress.detail) as opened:
+        return _Run(opened, request, progress).run()
 
 
 class _Run:
-    def __init__(self, settings: Settings, request: Request, progress: Progress, aptly: Aptly, work: Path) -> None:
-        self._settings = settings
+    def __init__(self, opened: Session, request: Request, progress: Progress) -> None:
+        self._session = opened
+        self._settings = opened.settings
         self._request = request
         self._progress = progress
-        self._work = work
-        self._aptly = aptly
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        self._publisher = Publisher(aptly, request.channel, aptly_root=settings.aptly_root, stamp=stamp)
+        self._work = opened.work
+        self._publisher = opened.publisher(request.channel)
+        self._finished: list[Entry] = []
 
     def run(self) -> dict[str, Any]:
         progress, request = self._progress, self._request
@@ -76,10 +68,10 @@ class _Run:
         release = Release(file=source.file, version=version, urgency=urgency, notes=notes)
         targets = self._targets(source)
         signer = self._signer(release)
-        announcer = self._announcer()
-        progress.detail(f"aptly {self._aptly.version()} at {self._aptly.url}")
-        lock = self._settings.state / "publish.lock"
-        with locking.publishing(lock, progress.detail):
+        announcer = self._session.announcer
+        progress.detail(f"aptly {self._session.aptly.version()} at {self._session.aptly.url}")
+        with self._session.locked() as finished:
+            self._remember(finished, release)
             self._check_version(release, targets)
             self._publisher.check_can_sign()
         if announcer:
@@ -88,27 +80,19 @@ class _Run:
         progress.step("checking the locks")
         resolved = {target: self._resolve(source, version, target) for target in targets}
 
-        with locking.publishing(lock, progress.detail):
+        with self._session.locked() as finished:
+            self._remember(finished, release)
             self._check_version(release, targets)  # another release may have been quicker
             builder = Builder(
                 source, release, signer, work=self._work, cache=self._settings.state / "cache/layers", progress=progress
             )
             packages = builder.build(resolved, self._publisher.find_layer)
             parts = self._parts(packages)
-            progress.step(f"publishing on {request.channel} ({', '.join(part.debian for part in parts)})")
-            self._publisher.check_room(parts)
             update = _update(release, request.channel, packages)
-            answers: list[dict[str, Any]] = []
-
-            def announce() -> None:
-                if announcer is None:
-                    progress.step("not announced: the settings name no server")
-                else:
-                    progress.step("announcing to the server")
-                    answers.append(announcer.announce(update))
-
-            title = f"{release.name} {version} ({urgency})"
-            snapshots = self._publisher.publish(parts, title, announce)
+            if self._finished:
+                snapshots, answers = self._published_before(self._finished[0], update)
+            else:
+                snapshots, answers = self._publish(release, parts, update)
         signer.forget()
         return {
             **update,
@@ -116,6 +100,45 @@ class _Run:
             "snapshots": snapshots,
             "uploaded_bytes": sum(deb.size for part in parts for deb in part.built),
         }
+
+    def _remember(self, finished: Entry | None, release: Release) -> None:
+        """Whether the run before, which was killed, has published this very release."""
+        update = finished.update if finished else None
+        wanted = (release.name, release.version, self._request.channel)
+        if finished and update and (update["name"], update["version"], update["channel"]) == wanted:
+            self._finished.append(finished)
+
+    def _published_before(self, entry: Entry, update: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
+        """As ``_publish`` answers. Raises ``VERSION_NOT_HIGHER`` where what was published is not what was built now."""
+        if _comparable(update) != _comparable(entry.update or {}):
+            raise PkgbuildError(
+                Kind.VERSION_NOT_HIGHER,
+                f"The run before was ended while it published {update['name']} {update['version']}, which is finished"
+                " now. What you release now is not the same: release it as a higher version.",
+            )
+        self._progress.step("this very release was published by the run before, and is finished now")
+        announcer = self._session.announcer
+        answers = [announcer.announce(update)] if announcer else []
+        return [change.snapshot for change in entry.changes], answers
+
+    def _publish(
+        self, release: Release, parts: Sequence[Part], update: dict[str, Any]
+    ) -> tuple[list[str], list[dict[str, Any]]]:
+        """Names of the snapshots, and the server's answer where there is a server."""
+        progress, announcer = self._progress, self._session.announcer
+        progress.step(f"publishing on {self._request.channel} ({', '.join(part.debian for part in parts)})")
+        self._publisher.check_room(parts)
+        answers: list[dict[str, Any]] = []
+
+        def announce() -> None:
+            if announcer is None:
+                progress.step("not announced: the settings name no server")
+            else:
+                progress.step("announcing to the server")
+                answers.append(announcer.announce(update))
+
+        title = f"{release.name} {release.version} ({release.urgency})"
+        return self._publisher.publish(parts, title, announce, update), answers
 
     def _targets(self, source: Payload) -> tuple[Target, ...]:
         named = source.file.targets
@@ -135,13 +158,9 @@ class _Run:
             key, self._settings.state / "cache/signed" / key.fingerprint / f"{release.name}_{release.version}"
         )
 
-    def _announcer(self) -> Announcer | None:
-        server = self._settings.file.server
-        if server is None:
-            return None
-        return Announcer(server.url, self._settings.api_key, timeout_seconds=server.timeout_seconds)
-
     def _check_version(self, release: Release, targets: Sequence[Target]) -> None:
+        if self._finished:
+            return
         for debian in sorted({target.debian for target in targets}):
             published = self._publisher.published_versions(release.name, debian)
             versions.check_higher(release.name, release.version, published, f"{self._request.channel} of {debian}")
@@ -167,6 +186,11 @@ class _Run:
             )
             for debian in releases
         ]
+
+
+def _comparable(update: dict[str, Any]) -> dict[str, Any]:
+    packages = sorted(json.dumps(row, sort_keys=True) for row in update.get("packages", ()))
+    return {**update, "packages": packages}
 
 
 def _update(release: Release, channel: str, packages: Sequence[TargetPackages]) -> dict[str, Any]:

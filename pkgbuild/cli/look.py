@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pkgbuild import config, versions
-from pkgbuild.aptly import Aptly
+from pkgbuild.aptly import Aptly, repository_name
 from pkgbuild.cli import output
 from pkgbuild.progress import human_size
-from pkgbuild.publisher import repository_name
 
 if TYPE_CHECKING:
     from pkgbuild.config import Settings

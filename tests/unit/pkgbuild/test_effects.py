@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from requests import Response
 
-from pkgbuild import aptly, errors, keys, locking, process, signing, stack
+from pkgbuild import aptly_transport, errors, keys, locking, process, signing, stack
 from pkgbuild.aptly import Aptly
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.progress import Progress, human_size
@@ -237,6 +237,6 @@ def test_sizes_are_for_people(size: int, words: str) -> None:
 
 
 def test_words_of_aptly_in_any_form() -> None:
-    assert aptly._words(answer(404, b'{"error": "gone"}')) == "gone"
-    assert aptly._words(answer(404, b"[]")) == "[]"
-    assert aptly._words(answer(502, b"<html>")) == "status 502: <html>"
+    assert aptly_transport._words(answer(404, b'{"error": "gone"}')) == "gone"
+    assert aptly_transport._words(answer(404, b"[]")) == "[]"
+    assert aptly_transport._words(answer(502, b"<html>")) == "status 502: <html>"

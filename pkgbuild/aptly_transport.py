@@ -1,0 +1,142 @@
+"""How calls reach aptly: the sections of aptly-api-client over one session that also speaks to sockets.
+
+What changes something runs in aptly as a task that outlives its caller. So whoever comes after a builder that was
+killed can wait for what aptly is still doing for the dead one, before looking at what it has left.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+import requests
+from aptly_api.base import AptlyAPIException  # type: ignore[import-untyped]  # ships no py.typed
+from aptly_api.parts.files import FilesAPISection  # type: ignore[import-untyped]
+from aptly_api.parts.misc import MiscAPISection  # type: ignore[import-untyped]
+from aptly_api.parts.publish import PublishAPISection  # type: ignore[import-untyped]
+from aptly_api.parts.repos import ReposAPISection  # type: ignore[import-untyped]
+from aptly_api.parts.snapshots import SnapshotAPISection  # type: ignore[import-untyped]
+from requests_unixsocket.adapters import UnixAdapter
+
+Wire: TypeAlias = Any
+"""What requests takes and aptly-api-client hands over; neither says its type."""
+
+_CONNECT_SECONDS = 10
+_ACCEPTED, _OK = 202, 200
+_SUCCEEDED = 2
+_FAILURE = "Task failed with error: "
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One aptly server and how to speak to it."""
+
+    session: requests.Session
+    base: str
+    timeout_seconds: float
+
+    @classmethod
+    def to(cls, url: str, timeout_seconds: float) -> Connection:
+        """``url`` is http(s) or ``unix:///path``."""
+        session = requests.Session()
+        base = url
+        if url.startswith("unix://"):
+            session.mount("http+unix://", UnixAdapter(timeout=timeout_seconds))  # type: ignore[no-untyped-call]
+            base = f"http+unix://{quote(url.removeprefix('unix://'), safe='')}"
+        session.trust_env = not url.startswith("unix://")  # no proxy between us and a socket
+        return cls(session, base, timeout_seconds)
+
+    def call(self, method: str, path: str, **values: Wire) -> requests.Response:
+        """One call. Raises ``AptlyAPIException`` where aptly refuses, and what requests raises."""
+        timeout = (_CONNECT_SECONDS, self.timeout_seconds)
+        answer = self.session.request(method, f"{self.base}/{path}", timeout=timeout, **values)
+        if not answer.ok:
+            raise AptlyAPIException(_words(answer), status_code=answer.status_code)
+        return answer
+
+    def change(self, method: str, path: str, **values: Wire) -> Wire:
+        """One call that changes something, as a task of aptly's; its answer once that is over. Raises as ``call``."""
+        params = {**(values.pop("params", None) or {}), "_async": "true"}
+        answer = self.call(method, path, params=params, **values)
+        if answer.status_code != _ACCEPTED:  # what is quick is no task
+            return answer
+        task = answer.json()["ID"]
+        ended = self.call("GET", f"api/tasks/{task}/wait").json()
+        if ended["State"] != _SUCCEEDED:
+            said = str(self.call("GET", f"api/tasks/{task}/output").json())
+            self.call("DELETE", f"api/tasks/{task}")
+            raise AptlyAPIException(said.rpartition(_FAILURE)[2].strip(), status_code=500)
+        returned = self.call("GET", f"api/tasks/{task}/return_value").json()
+        self.call("DELETE", f"api/tasks/{task}")
+        return _Returned(returned["Value"])
+
+    def wait_until_idle(self) -> None:
+        """Wait for every task that aptly is at, whoever asked for it. Raises as ``call``."""
+        self.call("GET", "api/tasks-wait")
+
+
+@dataclass(frozen=True, slots=True)
+class _Returned:
+    """What a task answered, for the sections that look at a response."""
+
+    value: Wire
+    status_code: int = _OK
+
+    def json(self) -> Wire:
+        return self.value
+
+
+class _Transport:
+    """The four calls under every section of aptly-api-client."""
+
+    def __init__(self, connection: Connection) -> None:
+        # Sets what the client's error texts use; the client's own requests.get() and so on are not called.
+        super().__init__(base_url=connection.base)  # type: ignore[call-arg]  # the section beside us in the bases
+        self._connection = connection
+
+    def do_get(self, urlpath: str, params: Wire = None) -> Wire:
+        return self._connection.call("GET", urlpath, params=params)
+
+    def do_post(
+        self, urlpath: str, data: Wire = None, params: Wire = None, files: Wire = None, json: Wire = None
+    ) -> Wire:
+        if files is not None:
+            return self._connection.call("POST", urlpath, data=data, params=params, files=files)
+        return self._connection.change("POST", urlpath, data=data, params=params, json=json)
+
+    def do_put(self, urlpath: str, data: Wire = None, files: Wire = None, json: Wire = None) -> Wire:
+        return self._connection.change("PUT", urlpath, data=data, files=files, json=json)
+
+    def do_delete(self, urlpath: str, params: Wire = None, data: Wire = None, json: Wire = None) -> Wire:
+        return self._connection.change("DELETE", urlpath, params=params, data=data, json=json)
+
+
+class Files(_Transport, FilesAPISection):  # type: ignore[misc]  # its bases have no types
+    """Uploaded files."""
+
+
+class Misc(_Transport, MiscAPISection):  # type: ignore[misc]
+    """The version."""
+
+
+class Publish(_Transport, PublishAPISection):  # type: ignore[misc]
+    """What is published."""
+
+
+class Repos(_Transport, ReposAPISection):  # type: ignore[misc]
+    """Local repositories."""
+
+
+class Snapshots(_Transport, SnapshotAPISection):  # type: ignore[misc]
+    """Snapshots."""
+
+
+def _words(answer: requests.Response) -> str:
+    try:
+        content = answer.json()
+    except requests.JSONDecodeError:
+        return f"status {answer.status_code}: {answer.text[:300].strip()}"
+    first = content[0] if isinstance(content, list) and content else content
+    return str(first.get("error", first)) if isinstance(first, dict) else json.dumps(first)
