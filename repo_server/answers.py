@@ -93,6 +93,36 @@ class Update(Answer):
     announced_at: Time
 
 
+class ReleaseState(Answer):
+    """A release on a channel, in short."""
+
+    id: str
+    version: str
+    channel: str
+    state: UpdateState
+    announced_at: Time
+
+
+class InUse(Answer):
+    """A version that devices have installed, run, or are on their way to."""
+
+    version: str
+    debian: str
+    architecture: str
+    devices: int
+
+
+class Releases(Answer):
+    """What a builder may know of an assistant's releases."""
+
+    name: str
+    updates: list[ReleaseState]
+    """The newest first."""
+    in_use: list[InUse]
+    offered: list[str]
+    """Versions that a device may be granted now or later without an announcement, in no order."""
+
+
 class Gate(Answer):
     """The device's own last decision."""
 

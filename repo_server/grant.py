@@ -155,6 +155,23 @@ def grant(device: DeviceFacts, updates: Sequence[UpdateFacts], now: datetime) ->
     return withheld or Nothing()
 
 
+def offered(updates: Sequence[UpdateFacts]) -> set[str]:
+    """Versions that ``grant`` may still give to some device, of the updates of one assistant on one channel.
+
+    For each target: from the highest that was not withdrawn down to the first that every device may have now.
+    """
+    found: set[str] = set()
+    ordered = sorted(updates, key=lambda update: version_key(update.version), reverse=True)
+    for target in {target for update in updates for target in update.targets}:
+        for update in ordered:
+            if target not in update.targets or update.state is UpdateState.WITHDRAWN:
+                continue
+            found.add(update.version)
+            if update.state is UpdateState.ACTIVE and (update.expedited or update.reach == EVERYBODY):
+                break
+    return found
+
+
 def _is_candidate(device: DeviceFacts, update: UpdateFacts) -> bool:
     if (device.debian, device.architecture) not in update.targets and (device.debian, "all") not in update.targets:
         return False

@@ -20,6 +20,9 @@ class Right(StrEnum):
     VIEW = "view"
     OPERATE = "operate"
     ANNOUNCE = "announce"
+    """Publish releases: announce them, and see which versions of them are in use, in numbers."""
+    WITHDRAW = "withdraw"
+    """Who may stop a release may take it back, and so may who has published it."""
     FETCH = "fetch"
     """Read the published repository."""
     ADMINISTER = "administer"
@@ -27,9 +30,9 @@ class Right(StrEnum):
 
 _RIGHTS = {
     Role.VIEWER: {Right.VIEW, Right.FETCH},
-    Role.OPERATOR: {Right.VIEW, Right.OPERATE, Right.FETCH},
+    Role.OPERATOR: {Right.VIEW, Right.OPERATE, Right.WITHDRAW, Right.FETCH},
     # A build machine needs to know nothing about homes.
-    Role.BUILDER: {Right.ANNOUNCE, Right.FETCH},
+    Role.BUILDER: {Right.ANNOUNCE, Right.WITHDRAW, Right.FETCH},
     Role.ADMIN: set(Right),
 }
 

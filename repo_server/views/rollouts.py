@@ -68,7 +68,7 @@ def halt(update_id: uuid.UUID) -> Response:
 
 
 @blueprint.post("/updates/<uuid:update_id>/withdraw")
-@operation("Take it back for good", {200: answers.Update}, right=Right.OPERATE)
+@operation("Take it back for good", {200: answers.Update}, right=Right.WITHDRAW)
 def withdraw(update_id: uuid.UUID) -> Response:
     """Nobody who has not started gets it any more."""
     here = context()

@@ -13,7 +13,7 @@ from repo_server.errors import NotFoundError
 from repo_server.operations import operation
 from repo_server.roles import Right
 from repo_server.rollout_answers import UpdateShown
-from repo_server.store import progress, spread, updates
+from repo_server.store import progress, releases, spread, updates
 
 blueprint = Blueprint("updates", __name__)
 
@@ -39,6 +39,13 @@ def listed() -> Response:
     """One page of updates, the newest first."""
     rows = updates.list_page(context().db.connection(), body.read_query(wire.UpdateQuery))
     return answers.respond(rows)
+
+
+@blueprint.get("/releases/<name>")
+@operation("What a builder may know of an assistant's releases", {200: answers.Releases}, right=Right.ANNOUNCE)
+def of_an_assistant(name: str) -> Response:
+    """Its updates, and which versions devices have or may get; nothing about a home. Empty for an unknown name."""
+    return answers.respond(releases.of(context().db.connection(), name))
 
 
 @blueprint.get("/updates/<uuid:update_id>")

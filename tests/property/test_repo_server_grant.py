@@ -8,7 +8,18 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repo_server.grant import DeviceFacts, Grant, Known, Nothing, UpdateFacts, UpdateState, Urgency, Withhold, grant
+from repo_server.grant import (
+    DeviceFacts,
+    Grant,
+    Known,
+    Nothing,
+    UpdateFacts,
+    UpdateState,
+    Urgency,
+    Withhold,
+    grant,
+    offered,
+)
 from repo_server.lifecycle import FINAL, STARTED, Status
 from repo_server.versions import compare
 from repo_server.waves import Reach
@@ -66,6 +77,14 @@ def test_no_device_is_ever_sent_below_what_it_has_installed(device: DeviceFacts,
     decision = grant(device, updates, NOW)
     if isinstance(decision, Grant | Withhold) and device.installed is not None:
         assert compare(decision.update.version, device.installed) >= 0
+
+
+@given(devices, update_lists)
+def test_what_may_be_granted_anew_counts_as_offered(device: DeviceFacts, updates: list[UpdateFacts]) -> None:
+    """But for a device that failed at what is newer: it keeps its outcome, and gets what is older."""
+    decision = grant(replace(device, updates={}), updates, NOW)
+    if isinstance(decision, Grant):
+        assert decision.update.version in offered(updates)
 
 
 @given(devices, update_lists)
