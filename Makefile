@@ -109,6 +109,10 @@ bench-server: setup ## what the server bears: heartbeats beside bare Flask and g
 kill-server: setup ## SIGKILL the server's worker or the whole server N=20 times under load: nothing acknowledged is lost
 	@$(PYTHON) -m tests.killing --kills $(N)
 
+.PHONY: kill-release
+kill-release: setup ## SIGKILL `make release` N=20 times beside apt in a loop: nothing half, and the next one succeeds
+	@$(PYTHON) -m tests.killing_releases --kills $(N) --seed $(SEED)
+
 .PHONY: lint
 lint: setup ## ruff: rules and format
 	@$(PYTHON) -m ruff check .

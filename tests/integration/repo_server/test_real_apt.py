@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.repo_server.conftest import Fleet, dump
+from tests.support.apt_client import AptClient
 
 pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt")
 
@@ -50,24 +51,8 @@ def published(device: Fleet, tmp_path: Path) -> str:
 
 def apt(device: Fleet, name: str, root: Path, token: str, *command: str) -> subprocess.CompletedProcess[str]:
     """apt-get on a state folder of its own, knowing only this repository."""
-    for folder in ("state/lists/partial", "cache/archives/partial", "parts"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / "status").touch()
-    (root / "auth").mkdir(exist_ok=True)
-    (root / "auth" / "pi-ota.conf").write_text(f"machine {device.server.url} login {device.id} password {token}\n")
-    source = f"deb [trusted=yes arch=amd64] {device.server.url}/repo/{name} stable main\n"
-    (root / "sources.list").write_text(source)
-    settings = {
-        "Dir::State": root / "state", "Dir::State::status": root / "status", "Dir::Cache": root / "cache",
-        "Dir::Etc::sourcelist": root / "sources.list", "Dir::Etc::sourceparts": "-", "Dir::Etc::parts": root / "parts",
-        "Dir::Etc::netrcparts": root / "auth", "APT::Architecture": "amd64", "APT::Architectures": "amd64",
-        "APT::Sandbox::User": "root", "Acquire::Retries": "0", "Acquire::Languages": "none",
-        "Acquire::http::Proxy": "DIRECT",
-    }  # fmt: skip
-    options = [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
-    return subprocess.run(
-        ["apt-get", *options, "-q", *command], capture_output=True, text=True, timeout=120, cwd=root, check=False
-    )
+    source = f"deb [trusted=yes arch=amd64] {device.server.url}/repo/{name} stable main"
+    return AptClient(root, source, device.server.url, device.id, token).run(*command)
 
 
 def test_apt_updates_downloads_and_finds_nothing_new(device: Fleet, published: str, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def test_a_version_is_in_use_where_it_is_installed_or_runs_or_is_on_its_way(serv
     beat(service, one, "1.1.0", active="1.0.5")
     assert rows(service) == {"1.0.0": 2, "1.0.5": 1, "1.1.0": 1, "1.2.0": 1}  # granted with the heartbeat
     beat(service, other)
-    assert service.report(update, status(1, "downloading", version="1.2.0"), device=other, token=other).status_code == 200
+    going = status(1, "downloading", version="1.2.0")
+    assert service.report(update, going, device=other, token=other).status_code == 200
     assert rows(service) == {"1.0.0": 2, "1.0.5": 1, "1.1.0": 1, "1.2.0": 2}
     assert service.report(update, status(2, "failed", version="1.2.0"), device=other, token=other).status_code == 200
     service.request("DELETE", f"/api/v1/devices/{third}", key=service.key("operator"))
