@@ -1,7 +1,7 @@
 """What the server accepts: every body as a type that validates it and of which OpenAPI is generated.
 
-Strict: no coercion, unknown fields refused, every text and list bounded. Times are RFC 3339 with a zone; a time zone
-that an operator sets is one of the IANA database. The shapes are those of docs/INTERFACES.md.
+Strict: no coercion (but see ``WHOLE``), unknown fields refused, every text and list bounded. Times are RFC 3339 with a
+zone; a time zone that an operator sets is one of the IANA database. The shapes are those of docs/INTERFACES.md.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -59,6 +60,12 @@ def _instant(value: object) -> datetime:
     return times.parse(value)
 
 
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Behind an integer's bounds. JSON has one kind of number: 60.0 is the integer 60, as JSON schema says as well."""
 Instant = Annotated[datetime, PlainValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone)]
 ReportedZone = Annotated[str, StringConstraints(pattern=ZONE, max_length=64)]
@@ -70,7 +77,7 @@ Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_
 Token = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=32)]
 Line = Annotated[str, StringConstraints(pattern=LINE, min_length=1, max_length=200)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0, le=_BIG)]
+Count = Annotated[int, Field(ge=0, le=_BIG), WHOLE]
 
 
 class Body(BaseModel):
@@ -136,7 +143,7 @@ class Heartbeat(Body):
 class StatusReport(Body):
     """One status of a device update, as the device wrote it in its outbox."""
 
-    sequence: Annotated[int, Field(ge=1, le=_BIG)]
+    sequence: Annotated[int, Field(ge=1, le=_BIG), WHOLE]
     status: DEVICE_STATUSES
     at: Instant
     version: Version
@@ -168,7 +175,7 @@ class WaveGiven(Body):
 
     percent: Annotated[float, Field(gt=0, le=100)] | None = None
     group: Channel | None = None
-    dwell_seconds: Annotated[int, Field(ge=1, le=90 * 86_400)] | None = None
+    dwell_seconds: Annotated[int, Field(ge=1, le=90 * 86_400), WHOLE] | None = None
     """How long until the next wave opens; the last wave has none."""
 
 
@@ -177,9 +184,9 @@ class FailureLimitGiven(Body):
 
     percent: Annotated[float, Field(ge=0, le=100)] | None = None
     """Of the devices that have an outcome."""
-    minimum: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    minimum: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] = 1
     """So many failures at least before ``percent`` counts."""
-    count: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    count: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
 
     @model_validator(mode="after")
     def _one_at_least(self) -> Self:

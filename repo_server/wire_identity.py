@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from repo_server.roles import Role
-from repo_server.wire import LINE, Body, Channel, Instant, Line, PageQuery, Query, Sha256
+from repo_server.wire import LINE, WHOLE, Body, Channel, Instant, Line, PageQuery, Query, Sha256
 
 _MOST_USES = 1_000_000
 
@@ -24,7 +24,7 @@ class EnrollmentTokenRequest(Body):
     """POST /api/v1/enrollment-tokens/."""
 
     name: Line
-    uses: Annotated[int, Field(ge=1, le=_MOST_USES)] | None = None
+    uses: Annotated[int, Field(ge=1, le=_MOST_USES), WHOLE] | None = None
     """How many devices may register; null is any number."""
     expires_at: Instant | None = None
     group: Channel | None = None

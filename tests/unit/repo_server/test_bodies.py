@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sqlite3
 from typing import Any
 
 import pytest
 
-from repo_server import answers, wire
+from repo_server import answers, wire, wire_identity
 from repo_server.errors import kind_of
-from tests.support.fleet_bodies import DEVICE, TOKEN, heartbeat
+from tests.support.fleet_bodies import DEVICE, TOKEN, announcement, heartbeat, status, statuses
 from tests.unit.repo_server.conftest import Service
 
 PATH = f"/api/v1/devices/{DEVICE}/heartbeat"
@@ -73,7 +74,9 @@ def change(path: str, value: Any) -> dict[str, Any]:
         ("sent_at", "0001-01-01T00:00:00+14:00"),
         ("sent_at", "2026-03-29T01:30Z"), ("clock_synchronised", "yes"), ("clock_synchronised", 1),
         ("uptime_seconds", -1), ("uptime_seconds", 1.5), ("uptime_seconds", "3"), ("uptime_seconds", 2**53),
-        ("uptime_seconds", True), ("idle_seconds", -1), ("agent_version", "x" * 129), ("timezone", ""),
+        ("uptime_seconds", True), ("uptime_seconds", 1e300), ("uptime_seconds", float("nan")),
+        ("uptime_seconds", float("inf")), ("uptime_seconds", -1.0), ("idle_seconds", 0.5), ("idle_seconds", -1),
+        ("agent_version", "x" * 129), ("timezone", ""),
         ("timezone", "../etc/passwd"), ("timezone", "Europe/Berlin\n"), ("timezone", None), ("assistant", []),
         ("assistant.installed", "1:0"), ("assistant.name", "UPPER"), ("assistant.mood", "fine"),
         ("gate.decision", "perhaps"), ("gate.reason", "two words"), ("gate.retry_at", "soon"), ("update.id", "x"),
@@ -99,6 +102,31 @@ def test_many_wrong_fields_are_named_up_to_a_few(service: Service) -> None:
     assert answer.status_code == 422
     assert len(answer.get_json()["error"]["message"]) < 1_000
     assert answer.get_json()["error"]["message"].endswith("more")
+
+
+def announced() -> dict[str, Any]:
+    body = announcement("1.1.0", rollout={"failure_limit": {"percent": 5.0, "minimum": 3.0, "count": 4e0}})
+    body["rollout"]["waves"] = [{"percent": 5, "dwell_seconds": 3.6e3}, {"percent": 100.0}]
+    body["packages"] = [one | {"size": 2048.0} for one in body["packages"]]
+    return body
+
+
+@pytest.mark.parametrize(
+    ("shape", "body"),
+    [
+        (wire.Heartbeat, heartbeat(uptime_seconds=3600.0, idle_seconds=-0.0)),
+        (wire.StatusBatch, statuses(status(7, "deferred") | {"sequence": 7.0})),
+        (wire.Announcement, announced()),
+        (wire_identity.EnrollmentTokenRequest, {"name": "x", "uses": 10.0}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_whole_number_is_an_integer_however_it_is_written(shape: type[wire.Body], body: dict[str, Any]) -> None:
+    text = json.dumps(body)
+    as_integers = re.sub(r": -?(\d+)\.0(?=[,}])", r": \1", text)
+    assert as_integers != text
+    read = shape.model_validate_json(text)
+    assert repr(read) == repr(shape.model_validate_json(as_integers))  # 7.0 == 7, but is not written so
 
 
 def test_a_time_with_another_offset_is_the_same_instant(service: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -82,6 +83,16 @@ def test_refusals_follow_from_what_is_declared() -> None:
     assert declared.asks is Asks.API_KEY
 
 
+def test_numbers_are_bounded_in_the_description_as_they_are_in_the_types(service: Service) -> None:
+    served = service.request("GET", "/api/v1/openapi.json").get_json()
+    schemas = served["components"]["schemas"]
+    assert schemas["StatusReport"]["properties"]["sequence"]["minimum"] == 1
+    bodies = [item["requestBody"]["content"] for item in _operations(served) if "requestBody" in item]
+    integers = [shape for shape in _inside(bodies, schemas) if shape.get("type") == "integer"]
+    assert integers
+    assert not [shape for shape in integers if not {"minimum", "maximum"} <= set(shape)]
+
+
 LISTS = ["/api/v1/devices/", "/api/v1/updates/"]
 
 
@@ -133,3 +144,14 @@ def test_parameters_of_a_query_are_never_null(service: Service) -> None:
 
 def _operations(served: dict[str, Any]) -> list[dict[str, Any]]:
     return [item for methods in served["paths"].values() for item in methods.values()]
+
+
+def _inside(shape: Any, schemas: Any) -> Iterator[dict[str, Any]]:
+    """Every schema in a schema, also behind references."""
+    if isinstance(shape, list):
+        for one in shape:
+            yield from _inside(one, schemas)
+    elif isinstance(shape, dict):
+        yield shape
+        for name, one in shape.items():
+            yield from _inside(schemas[one.rpartition("/")[2]] if name == "$ref" else one, schemas)
