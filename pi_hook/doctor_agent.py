@@ -123,7 +123,7 @@ def _of_system(around: Surroundings, assistant: str | None) -> list[tuple[str, C
         checks += [
             ("dpkg", lambda: doctor_system.packages(root, assistant)),
             ("current", lambda: doctor_system.release(root, assistant)),
-            ("unit", lambda: doctor_system.units(assistant)),
+            ("unit", lambda: doctor_system.units(assistant, root)),
         ]
     return checks
 

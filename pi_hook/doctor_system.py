@@ -7,11 +7,12 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pi_hook import apt_config, conditions, repair
+from pi_hook import apt_config, conditions, manager, repair
 from pi_hook.apt_source import KEYRING
 from pi_hook.doctor import Finding, Level
 from pi_hook.dpkg import Dpkg, query
 from pi_hook.names import app_package
+from pi_hook.ports import ServiceError
 from pi_hook.release_dir import ReleaseDir
 from pi_hook.verify import POLICY
 
@@ -104,14 +105,15 @@ def _cached(root: Root, stem: str) -> bool:
     return any(root.at(apt_config.ARCHIVES).glob(f"{stem.replace(':', '%3a')}_*.deb"))
 
 
-def units(assistant: str) -> Iterator[Finding]:
+def units(assistant: str, root: Root) -> Iterator[Finding]:
     """The units of the agent and of the assistant."""
-    for unit, wanted in (("pi-hook.service", "active"), (f"{assistant}.service", "active")):
-        state = _systemctl("is-active", unit)
-        if state == wanted:
-            yield Finding("unit", Level.OK, f"{unit} is active")
-        else:
-            yield Finding("unit", Level.FAIL, f"{unit} is {state}", f"journalctl -u {unit}; systemctl restart {unit}")
+    yield _active("pi-hook.service", None)
+    try:
+        account = manager.account_of(assistant, root)
+    except ServiceError as error:
+        yield Finding("unit", Level.FAIL, str(error), f"apt install --reinstall {assistant}")
+    else:
+        yield _active(f"{assistant}.service", account)
     if (enabled := _systemctl("is-enabled", "pi-hook.service")) != "enabled":
         yield Finding("unit", Level.WARN, f"pi-hook.service is {enabled}", "systemctl enable pi-hook")
     for step in ("recover", "refresh", "download", "install"):
@@ -120,8 +122,20 @@ def units(assistant: str) -> Iterator[Finding]:
             yield Finding("unit", Level.WARN, f"{unit} has failed", f"journalctl -u {unit}")
 
 
-def _systemctl(question: str, unit: str) -> str:
-    done = subprocess.run(["systemctl", question, unit], capture_output=True, text=True, check=False, timeout=_SECONDS)
+def _active(unit: str, account: manager.Account | None) -> Finding:
+    state = _systemctl("is-active", unit, account)
+    if state == "active":
+        return Finding("unit", Level.OK, f"{unit} is active")
+    whose = "" if account is None else f"--user --machine={account.name}@ "
+    selects = f"-u {unit}" if account is None else " ".join(manager.journal_matches(account, unit))
+    return Finding("unit", Level.FAIL, f"{unit} is {state}", f"journalctl {selects}; systemctl {whose}restart {unit}")
+
+
+def _systemctl(question: str, unit: str, account: manager.Account | None = None) -> str:
+    try:
+        done = manager.systemctl(account, question, unit, seconds=_SECONDS)
+    except ServiceError as error:
+        raise OSError(str(error)) from error
     return " ".join((done.stdout or done.stderr).split()) or "unknown"
 
 

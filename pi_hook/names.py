@@ -41,6 +41,11 @@ def deps_package(name: str, deps: str) -> str:
     return f"{name}-deps-{deps}"
 
 
+def asset_package(name: str, identity: str) -> str:
+    """The package that holds one folder of large files; ``identity`` is its HASH12."""
+    return f"{name}-asset-{identity}"
+
+
 def is_layer(name: str, package: str) -> bool:
     """Whether a package is a layer of this assistant (not the assistant's own NAME)."""
     return package.startswith((f"{name}-app-", f"{name}-deps-", f"{name}-asset-"))
@@ -52,7 +57,7 @@ def is_app(name: str, package: str) -> bool:
 
 
 def is_ours(name: str, package: str) -> bool:
-    """Whether a package may come from our repository and must carry the builder's signature."""
+    """Whether a package is the assistant's or the agent's own, and so comes from our repository only."""
     return package == name or package in AGENT_PACKAGES or is_layer(name, package)
 
 

@@ -49,9 +49,9 @@ class Job:
     """A name for its transient unit; one of that name that is still at work is ended first."""
 
 
-def run(command: list[str], *, seconds: float) -> Done:
+def run(command: list[str], *, seconds: float, user: str = "", environment: dict[str, str] | None = None) -> Done:
     """Run a command to its end or its time limit. Raises ``OSError`` where it could not be started at all."""
-    with contextlib.closing(Running(Job(command, seconds))) as running:
+    with contextlib.closing(Running(Job(command, seconds, user=user, environment=environment))) as running:
         while (done := running.done()) is None:
             select.select([running.fileno()], [], [])
     return done

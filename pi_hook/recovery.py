@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 import sys
 from pathlib import Path
 
-from pi_hook import repair, verdicts
+from pi_hook import manager, repair, verdicts
 from pi_hook.files import Root
-from pi_hook.ports import ReleaseError
+from pi_hook.ports import ReleaseError, ServiceError
 from pi_hook.release_dir import ReleaseDir
 from pi_hook.state import read_memory
 
@@ -26,16 +25,16 @@ def recover(root: Root, last_good: str | None = None) -> bool:
     name = repair.assistant_name(root)
     releases = ReleaseDir(name, root) if name else None
     # `current` first: a link is put right at once, and with it the assistant starts while dpkg is being mended.
-    pointed = releases is None or _point(releases, last_good)
+    pointed = releases is None or _point(releases, last_good, root)
     clean = True
     if repair.needed(root):
         _log.warning("dpkg was interrupted; mending it from the agent's own cache")
         clean = repair.repair(root)
-        pointed = pointed or releases is None or _point(releases, last_good)
+        pointed = pointed or releases is None or _point(releases, last_good, root)
     return clean and pointed
 
 
-def _point(releases: ReleaseDir, last_good: str | None) -> bool:
+def _point(releases: ReleaseDir, last_good: str | None, root: Root) -> bool:
     if releases.active() is not None:
         return True
     present = releases.versions()
@@ -50,19 +49,22 @@ def _point(releases: ReleaseDir, last_good: str | None) -> bool:
             _log.error("%s", error)
             continue
         _log.warning("`current` named no complete release; it names %s now", version)
-        _start(releases.name)
+        _start(releases.name, root)
         return True
     _log.error("no complete release is installed; the next update has to bring one")
     return False
 
 
-def _start(name: str) -> None:
-    """Start the assistant, which cannot have started without a release. Not waited for: repair never holds it up."""
+def _start(name: str, root: Root) -> None:
+    """Start the assistant, which cannot have started without a release. Not waited for: repair never holds it up.
+
+    An account's systemd that is not up yet starts it by itself.
+    """
     unit = f"{name}.service"
     for command in (["reset-failed", unit], ["--no-block", "start", unit]):
         try:
-            subprocess.run(["systemctl", *command], check=False, timeout=_SYSTEMCTL_SECONDS, stdin=subprocess.DEVNULL)
-        except (OSError, subprocess.TimeoutExpired) as error:
+            manager.systemctl(manager.account_of(name, root), *command, seconds=_SYSTEMCTL_SECONDS)
+        except ServiceError as error:
             _log.warning("systemctl %s: %s", " ".join(command), error)
 
 

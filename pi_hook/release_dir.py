@@ -12,7 +12,7 @@ from pi_hook import apt_config, outside
 from pi_hook.apt_source import KEEP
 from pi_hook.dpkg import compare_versions, layers_in_depends, query
 from pi_hook.files import Root, sync_folder, write_atomic
-from pi_hook.names import app_package, checked_name, deps_package, exact_pattern, is_layer
+from pi_hook.names import app_package, asset_package, checked_name, deps_package, exact_pattern, is_layer
 from pi_hook.ports import STARTING_SECONDS, ReleaseError, ReleaseTerms
 
 if TYPE_CHECKING:
@@ -83,13 +83,12 @@ class ReleaseDir:
         run = self.folder(version) / "run"
         if not (run.is_file() and os.access(run, os.X_OK)):
             return "its launcher `run` is missing"
-        wanted = {app_package(self.name, version)}
-        if deps := record.get("deps"):
-            wanted.add(deps_package(self.name, str(deps)))
-            if not (self.folder(version) / "deps").is_dir():
-                return "its `deps` leads nowhere"
-        whole = {state.package for state in query(self._root, *wanted) if state.whole}
-        if lacking := wanted - whole:
+        packages, links = _layers(self.name, version, record)
+        for link in links:
+            if not (self.folder(version) / link).is_dir():
+                return f"its `{link}` leads nowhere"
+        whole = {state.package for state in query(self._root, *packages) if state.whole}
+        if lacking := packages - whole:
             return f"dpkg does not have {', '.join(sorted(lacking))} wholly installed"
         return None
 
@@ -140,12 +139,12 @@ class ReleaseDir:
 
     def _layers_of(self, version: str) -> set[str]:
         app = app_package(self.name, version)
-        layers = {app, *layers_in_depends(self._root, self.name, app)}
         try:
-            deps = read_record(self.folder(version)).get("deps")
+            record = read_record(self.folder(version))
         except ValueError:
-            deps = None
-        return layers | ({deps_package(self.name, str(deps))} if deps else set())
+            record = {}
+        packages, _ = _layers(self.name, version, record)
+        return packages | layers_in_depends(self._root, self.name, app)
 
     def layers_in_use(self, versions: Iterable[str]) -> set[str]:
         """The packages of these versions' layers and of those that the installed ``NAME`` depends on."""
@@ -189,6 +188,19 @@ class ReleaseDir:
             old_head = package == name and deb.name.rpartition("_")[0] not in heads
             if old_layer or old_head:
                 deb.unlink(missing_ok=True)
+
+
+def _layers(name: str, version: str, record: dict[str, Any]) -> tuple[set[str], list[str]]:
+    """The packages that a release consists of by its record, and the links in its folder that lead to them."""
+    packages, links = {app_package(name, version)}, []
+    if deps := record.get("deps"):
+        packages.add(deps_package(name, str(deps)))
+        links.append("deps")
+    assets = record.get("assets")
+    for asset, identity in assets.items() if isinstance(assets, dict) else ():
+        packages.add(asset_package(name, str(identity)))
+        links.append(f"assets/{asset}")
+    return packages, links
 
 
 def read_record(folder: Path) -> dict[str, Any]:

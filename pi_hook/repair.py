@@ -8,7 +8,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
-from pi_hook import apt_config
+from pi_hook import apt_config, fleet_packages
 from pi_hook.apt_source import HOOK
 from pi_hook.dpkg import PackageState, compare_versions, query
 from pi_hook.names import AGENT_PACKAGES, is_layer, is_ours
@@ -94,7 +94,7 @@ def _cached(state: PackageState, name: str, root: Root) -> Path | None:
     A package of the system is in apt's own cache, whose files apt has checked and root alone can write; it never goes
     down.
     """
-    ours = is_ours(name, state.package)
+    ours = is_ours(name, state.package) or state.package in _further(root)
     folder = apt_config.ARCHIVES if ours else apt_config.SYSTEM_ARCHIVES
     versions = {}
     for deb in root.at(folder).glob(f"{state.package}_*.deb"):
@@ -112,6 +112,14 @@ def _cached(state: PackageState, name: str, root: Root) -> Path | None:
     if state.package not in AGENT_PACKAGES:
         _log.warning("no .deb of %s is in %s to mend it with", state.package, folder)
     return None
+
+
+def _further(root: Root) -> tuple[str, ...]:
+    try:
+        return fleet_packages.listed(root)
+    except ValueError as error:
+        _log.error("%s", error)
+        return ()
 
 
 def _fields(deb: Path) -> tuple[str, str] | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pi_hook import classic
+from pi_hook import classic, manager
 from pi_hook.apt_source import AUTH
 from pi_hook.files import Root
 from pi_hook.names import checked_name
@@ -54,7 +55,7 @@ class AssistantService:
         )
 
     def _show(self) -> dict[str, str]:
-        done = _systemctl("show", f"--property={','.join(_PROPERTIES)}", self._unit, seconds=_SHOW_SECONDS)
+        done = self._systemctl("show", f"--property={','.join(_PROPERTIES)}", self._unit, seconds=_SHOW_SECONDS)
         shown = dict.fromkeys(_PROPERTIES, "")
         for line in done.stdout.splitlines():
             key, _, value = line.partition("=")
@@ -72,20 +73,33 @@ class AssistantService:
         told = next((v[len(prefix) :].decode(errors="replace") for v in variables if v.startswith(prefix)), None)
         return told or classic.running(self._name, pid, self._root)
 
+    def _systemctl(self, *arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
+        """Ask the systemd that runs the assistant. Raises ``ServiceError`` where it does not come back."""
+        return manager.systemctl(manager.account_of(self._name, self._root), *arguments, seconds=seconds)
+
+    def _make_way(self) -> None:
+        """For a unit of an account: have its systemd up, and end a unit of the system that a version before was."""
+        account = manager.account_of(self._name, self._root)
+        if account is not None:
+            manager.systemctl(None, "stop", self._unit, seconds=_RESTART_SECONDS)
+            manager.systemctl(None, "start", account.unit, seconds=_RESTART_SECONDS)
+            self._systemctl("daemon-reload", seconds=_RESTART_SECONDS)
+
     def restart(self) -> None:
         """``reset-failed``, then restart.
 
         Raises ``ServiceError`` where systemd refuses. A crash is no refusal, even where systemd already reports it (a
         ``Type=notify`` unit): it shows in ``state``.
         """
+        self._make_way()
         shown = self._show()
         if shown["LoadState"] == "loaded" and (shown["ActiveState"], shown["SubState"]) != ("active", "running"):
             # In a crash loop systemd's own restart is due at any moment. Between the two calls below it would count in
             # NRestarts, and so against the release that is started here.
-            _systemctl("stop", self._unit, seconds=_RESTART_SECONDS)
+            self._systemctl("stop", self._unit, seconds=_RESTART_SECONDS)
         # A crash loop has used up the start limit: without this even the way back would be refused.
-        _systemctl("reset-failed", self._unit, seconds=_SHOW_SECONDS)
-        done = _systemctl("restart", self._unit, seconds=_RESTART_SECONDS)
+        self._systemctl("reset-failed", self._unit, seconds=_SHOW_SECONDS)
+        done = self._systemctl("restart", self._unit, seconds=_RESTART_SECONDS)
         if done.returncode == 0:
             return
         shown = self._show()
@@ -94,7 +108,7 @@ class AssistantService:
 
     def stop(self) -> None:
         """Stop it. Raises ``ServiceError`` where systemd refuses."""
-        done = _systemctl("stop", self._unit, seconds=_RESTART_SECONDS)
+        done = self._systemctl("stop", self._unit, seconds=_RESTART_SECONDS)
         if done.returncode != 0:
             raise ServiceError(f"systemd did not stop {self._unit}: {' '.join(done.stderr.split())}")
 
@@ -108,6 +122,10 @@ class AssistantService:
             asked = wanted(command, folder, version, f"/var/lib/{self._name}/state")
             if asked is None:
                 return None
+            account = manager.account_of(self._name, self._root)
+            if account is not None:
+                asked = replace(asked, environment={**account.environment, **asked.environment})
+                return Running(asked, user=account.name, group="", folder=folder, secrets=self._secrets)
             shown = self._show()
             return Running(asked, user=shown["User"], group=shown["Group"], folder=folder, secrets=self._secrets)
         except (OSError, ValueError) as error:
@@ -115,7 +133,11 @@ class AssistantService:
 
     def journal_tail(self, since: datetime, max_characters: int = 16_384) -> str:
         """The unit's last journal lines since then, secrets removed; a sentence where there is no journal."""
-        command = ["journalctl", f"--unit={self._unit}", f"--since=@{since.timestamp():.6f}"]
+        try:
+            matches = manager.journal_matches(manager.account_of(self._name, self._root), self._unit)
+        except ServiceError as error:
+            return str(error)
+        command = ["journalctl", *matches, f"--since=@{since.timestamp():.6f}"]
         command += [f"--lines={_JOURNAL_LINES}", "--output=short-iso", "--no-hostname", "--no-pager", "--quiet"]
         try:
             done = subprocess.run(
@@ -138,18 +160,3 @@ class AssistantService:
         except OSError:
             return []
         return [line.split(maxsplit=1)[1] for line in lines if line.startswith("password ")]
-
-
-def _systemctl(*arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
-    """Run systemctl. Raises ``ServiceError`` where it cannot be run or does not come back."""
-    try:
-        return subprocess.run(
-            ["systemctl", *arguments],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=seconds,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ServiceError(f"systemctl {arguments[0]} failed: {error}") from error

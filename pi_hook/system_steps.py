@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import apt_pkg
 
-from pi_hook import fetching, hostinfo, installing, repair, steps
+from pi_hook import fetching, fleet_packages, hostinfo, installing, repair, steps
 from pi_hook.apt_config import ARCHIVES, Run
 from pi_hook.apt_errors import StepError, cause
 from pi_hook.apt_session import AptSession
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_AGENT = (KEYRING_PACKAGE, "pi-hook")
-"""In this order: the keyring may bring the key by which the next agent is signed."""
 _ONLY_NAMES = re.compile(r"(?:Packages that|The following|Allowed origins|Initial|No packages)\b")
 """Lines that name packages and say nothing of a failure: a package may be called ``debian-archive-keyring``."""
 
@@ -132,27 +130,48 @@ def _is_from(version: apt_pkg.Version, allowed: Iterable[Origin]) -> bool:
 
 
 def _agent(request: SystemRequest, root: Root) -> list[str]:
-    """The agent's own packages, to the highest version in our signed lists. Never down. Raises ``StepError``."""
+    """The fleet's further packages, then the agent's own, to the highest version in our signed lists.
+
+    Never down. Raises ``StepError``.
+    """
     if not root.at(SOURCE).exists():
         return []
-    words = []
-    for package in _AGENT:
-        states = {state.package: state for state in query(root, package)}
-        state = states.get(package)
-        if state is None or not state.present:
-            continue
-        newest = _newest(package, request.name, root)
-        if newest is None or compare_versions(newest, state.version) <= 0:
-            continue
-        if state.want == "hold":
-            words.append(f"{package} is held back by `apt-mark hold`")
-            continue
-        wanted = StepRequest(package, newest, "scheduled")
-        plan, _ = steps.fetch_plan(wanted, root, request.name)
-        installing.install(wanted, plan, root, request.name)
-        _forget_debs(package, newest, root)
-        words.append(f"{package} is {newest} now")
+    words = _to_newest(KEYRING_PACKAGE, request, root)
+    problems = []
+    for package in _further(root):
+        try:
+            words += _to_newest(package, request, root)
+        except StepError as error:  # what others have built does not keep the agent from its upgrade
+            problems.append(error)
+    words += _to_newest("pi-hook", request, root)
+    if problems:
+        raise problems[0]
     return words
+
+
+def _to_newest(package: str, request: SystemRequest, root: Root) -> list[str]:
+    states = {state.package: state for state in query(root, package)}
+    state = states.get(package)
+    if state is None or not state.present:
+        return []
+    newest = _newest(package, request.name, root)
+    if newest is None or compare_versions(newest, state.version) <= 0:
+        return []
+    if state.want == "hold":
+        return [f"{package} is held back by `apt-mark hold`"]
+    wanted = StepRequest(package, newest, "scheduled")
+    plan, _ = steps.fetch_plan(wanted, root, request.name)
+    installing.install(wanted, plan, root, request.name)
+    _forget_debs(package, newest, root)
+    return [f"{package} is {newest} now"]
+
+
+def _further(root: Root) -> tuple[str, ...]:
+    """The fleet's list, which the newest keyring brings, and with it the key by which the rest is signed."""
+    try:
+        return fleet_packages.listed(root)
+    except ValueError as error:
+        raise StepError(Problem.UNTRUSTED, str(error)) from error
 
 
 def _newest(package: str, assistant: str, root: Root) -> str | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pi_hook import fleet_packages
 from pi_hook.files import Root
 from pi_hook.names import AGENT_PACKAGES, is_ours
 
@@ -122,12 +123,15 @@ def check(request: Request, root: Root | None = None) -> list[str]:
     if not request.strict and not policy_installed(root):
         return []  # a person's own run before the fleet's keys are there
     refused = []
+    further = fleet_packages.listed(root or Root())
     for listed, deb in request.files:
         inside = name_inside(deb)
         names = {name for name in (listed, inside) if name}
         if not names:
             refused.append(f"{deb} is not a readable Debian package")
-        elif any(_ours(request.assistant, name) for name in names) and (why := signature_problem(deb, root)):
+        elif any(name in further or _ours(request.assistant, name) for name in names) and (
+            why := signature_problem(deb, root)
+        ):
             refused.append(f"{deb.name} is refused: {why}")
     return refused
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pi_hook.ports import Problem, Step, StepResult
+from pkgbuild import keyring
 from tests.support.agent_package import build_agent
 from tests.support.apt_repo import NAME, Keys, Repo, RepoServer, build_deb
 from tests.support.apt_root import AptRoot
@@ -310,6 +311,40 @@ def keyring_deb(night: Night, version: str, trusted: dict[str, Path]) -> Path:
     script = {"postinst": "#!/bin/sh\nset -e\n" + "\n".join(lines) + "\n"}
     files = {"/usr/share/doc/keyring": version}
     return build_deb(night.work, "pi-ota-keyring", version, files, scripts=script)
+
+
+# The fleet's further packages, which nobody but its own repository brings
+
+
+def list_package(night: Night, package: str) -> None:
+    """As the fleet's keyring package does."""
+    for path, text in ((keyring.LIST, keyring.list_text([package])), (keyring.PINS, keyring.pins_text([package]))):
+        (night.device.path / path).parent.mkdir(parents=True, exist_ok=True)
+        (night.device.path / path).write_text(text)
+
+
+def test_a_further_package_comes_from_the_fleets_repository_and_from_no_other(night: Night) -> None:
+    list_package(night, "fake-tool")
+    night.ours.add(night.deb("fake-tool", "1.5"))  # Debian has 2
+    night.ours.add(night.deb("fake-lib", "9"))  # is on no list
+    result = night.upgrade("all")
+    assert result.problem is None, result.message
+    assert "fake-tool is 1.5 now" in result.message
+    assert night.versions() == {**OLD, "fake-lib": "2", "fake-conf": "2", "fake-tool": "1.5"}
+
+
+def test_a_further_package_without_the_builders_signature_keeps_nothing_else_back(
+    night: Night, next_agent: Path
+) -> None:
+    list_package(night, "fake-tool")
+    night.ours.add(night.deb("fake-tool", "1.5"), sign=False)
+    offer_agent(night, next_agent)
+    result = night.upgrade("security")
+    assert result.problem is Problem.UNTRUSTED
+    assert "carries no builder signature" in result.message
+    assert night.device.version("fake-tool") == "1"
+    assert night.device.version("pi-hook") == NEXT
+    assert night.device.version("fake-lib") == "2"
 
 
 # An agent that was cut off in the middle of its own upgrade

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pi_hook import fleet_packages, verify
 from pi_hook.apt_source import HOOK, hook_text
 from pi_hook.errors import IdentityError
 from pi_hook.identity import load_or_create
@@ -236,6 +237,45 @@ def _(place: Place) -> str:
 @releases("`deps` that leads nowhere")
 def _(place: Place) -> str:
     return lacking(place, lambda folder: (folder / "deps").unlink())
+
+
+@releases("an asset that leads nowhere")
+def _(place: Place) -> str:
+    record = {"schema": 1, "name": NAME, "version": "1.1.0", "assets": {"voice": "0123456789ab"}}
+    return lacking(place, lambda folder: (folder / "release.json").write_text(json.dumps(record)))
+
+
+def of_account(place: Place, text: str) -> str:
+    unit = place.small.path / f"usr/lib/systemd/user/{NAME}.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text(text)
+    service = AssistantService(NAME, place.small.root)
+    state = service.state()
+    assert (state.active, state.failed) == (False, False)
+    with pytest.raises(ServiceError) as caught:
+        service.restart()
+    assert str(caught.value) == state.words
+    return state.words
+
+
+@releases("a user unit that does not name its account")
+def _(place: Place) -> str:
+    return of_account(place, "[Unit]\nDescription=x\n")
+
+
+@releases("a user unit of an account that is not there")
+def _(place: Place) -> str:
+    return of_account(place, "[X-Pi-Ota]\nAccount=nobody-of-this-name\n")
+
+
+@releases("the fleet's list of packages that cannot be used")
+def _(place: Place) -> str:
+    listed = place.small.root.at(fleet_packages.LIST)
+    listed.parent.mkdir(parents=True)
+    listed.write_text("two words\n")
+    with pytest.raises(ValueError, match="is no package") as caught:
+        verify.check(verify.Request(NAME, strict=True, files=()), place.small.root)
+    return str(caught.value)
 
 
 @releases("a layer that dpkg does not have wholly")

@@ -124,6 +124,34 @@ def test_a_release_without_third_party_layer_is_complete(small: SmallRoot) -> No
     assert ReleaseDir(NAME, small.root).complete("1.0.0")
 
 
+def with_asset(small: SmallRoot, version: str, identity: str) -> None:
+    folder = small.release(version, assets={"voice": identity})
+    (small.path / f"usr/lib/{NAME}/assets/{identity}").mkdir(parents=True)
+    (folder / "assets").mkdir()
+    (folder / "assets/voice").symlink_to(f"../../../assets/{identity}")
+    small.package(f"{NAME}-asset-{identity}", "1")
+
+
+def test_a_release_is_complete_with_its_assets_only(small: SmallRoot) -> None:
+    releases = ReleaseDir(NAME, small.root)
+    with_asset(small, "1.0.0", "aaaaaaaaaaaa")
+    assert releases.complete("1.0.0")
+    small.forget(f"{NAME}-asset-aaaaaaaaaaaa")
+    with pytest.raises(ReleaseError, match=f"dpkg does not have {NAME}-asset-aaaaaaaaaaaa wholly installed"):
+        releases.activate("1.0.0")
+    (small.path / f"usr/lib/{NAME}/assets/aaaaaaaaaaaa").rmdir()
+    with pytest.raises(ReleaseError, match="its `assets/voice` leads nowhere"):
+        releases.activate("1.0.0")
+
+
+def test_assets_are_protected_with_their_release(small: SmallRoot) -> None:
+    releases = ReleaseDir(NAME, small.root)
+    with_asset(small, "1.0.0", "aaaaaaaaaaaa")
+    releases.protect(frozenset({"1.0.0"}))
+    assert f'"^{NAME}-asset-aaaaaaaaaaaa$";' in (small.path / KEEP.lstrip("/")).read_text()
+    assert f"{NAME}-asset-aaaaaaaaaaaa" in releases.layers_in_use(["1.0.0"])
+
+
 def test_versions_are_ordered_as_dpkg_does(small: SmallRoot) -> None:
     for version in ("1.9.0", "1.10.0", "1.10.0~rc1"):
         small.release(version)
