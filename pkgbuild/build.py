@@ -6,31 +6,50 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from pkgbuild import control, deb, layers, versions
+from pkgbuild import assets, control, deb, layers, ready, versions
 from pkgbuild.epoch import LAYER_EPOCH, release_epoch
+from pkgbuild.payload import Deb
 from pkgbuild.progress import human_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pkgbuild.aptly import Listed
     from pkgbuild.control import PackageFields, Release
     from pkgbuild.deb import BuiltDeb, Documents
     from pkgbuild.payload import Payload
     from pkgbuild.progress import Progress
+    from pkgbuild.ready import ReadyDeb
     from pkgbuild.requirements import Resolved
     from pkgbuild.signing import Signer
     from pkgbuild.targets import Target
 
-    FindLayer = Callable[[str, str, str], Listed | None]
-    """(package, Debian release, architecture) -> the layer that is already in the repository, or None."""
+
+class Repository(Protocol):
+    """What is published already. Real: ``pkgbuild.publisher.Publisher``; ``Nothing`` where nobody publishes."""
+
+    def find_layer(self, package: str, debian: str, architecture: str) -> Listed | None:
+        """The layer that is already in the repository, or None."""
+
+    def find_ready(self, built: BuiltDeb, debian: str) -> Listed | None:
+        """The same file where it is published already. Raises ``VERSION_NOT_HIGHER`` where it clashes."""
+
+
+class Nothing:
+    """A repository that holds nothing: everything is built."""
+
+    def find_layer(self, _package: str, _debian: str, _architecture: str) -> None:
+        """There is none."""
+
+    def find_ready(self, _built: BuiltDeb, _debian: str) -> None:
+        """There is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetPackages:
-    """The packages of a release for one target."""
+    """The packages of a release for one target; what fits several targets is named for each."""
 
     target: Target
     built: tuple[BuiltDeb, ...]
@@ -41,43 +60,81 @@ class TargetPackages:
 class _Made:
     path: Path
     fields: PackageFields
+    remembered: Path | None = None
+    """Where a layer is kept for the next release, signed."""
     signed: bool = False
 
 
 class Builder:
-    """Builds into ``work``, a folder of this run; keeps signed deps layers, which take longest, in ``cache``."""
+    """Builds into ``work``, a folder of this run; keeps signed shared layers, which take longest, in ``cache``.
+
+    Without a signer the packages stay unsigned, and nothing is kept.
+    """
 
     def __init__(
-        self, payload: Payload, release: Release, signer: Signer, *, work: Path, cache: Path, progress: Progress
+        self,
+        payload: Payload,
+        release: Release,
+        signer: Signer | None,
+        *,
+        work: Path,
+        cache: Path,
+        progress: Progress,
+        allowed: Collection[str] = (),
     ) -> None:
+        """``allowed`` names the ready packages that devices take from this repository."""
         self._payload = payload
         self._release = release
         self._signer = signer
         self._work = work
-        self._cache = cache / signer.fingerprint
+        self._cache = cache / signer.fingerprint if signer else None
         self._progress = progress
+        self._allowed = {release.name, *allowed}
+        self._finished: dict[Path, BuiltDeb] = {}
 
-    def build(self, resolved: Mapping[Target, Resolved | None], find_layer: FindLayer) -> list[TargetPackages]:
+    def build(self, resolved: Mapping[Target, Resolved | None], repository: Repository) -> list[TargetPackages]:
         """Build, sign and read back. Raises ``PkgbuildError``."""
-        epoch = release_epoch(self._payload.folder)
         made: dict[Target, list[_Made]] = {target: [] for target in resolved}
         reused: dict[Target, list[Listed]] = {target: [] for target in resolved}
-        identity = {target: found.lock.identity(target) if found else None for target, found in resolved.items()}
+        debs = self._ready(resolved)
+        if isinstance(self._payload.file.payload, Deb):
+            self._progress.step("no layers: the package brings its own files")
+            self._progress.step(f"preparing {self._release.name} {self._release.version}")
+        else:
+            self._layers(resolved, repository, made, reused)
+        self._progress.step("signing and reading back" if self._signer else "reading back")
+        packages = []
+        for target in resolved:
+            built = [self._finish(one) for one in made[target]]
+            for one in debs[target]:
+                finished = self._finish_ready(one)
+                listed = None if one.package == self._release.name else repository.find_ready(finished, target.debian)
+                if listed is None:
+                    built.append(finished)
+                else:
+                    reused[target].append(listed)
+            packages.append(TargetPackages(target, tuple(built), tuple(reused[target])))
+        return packages
 
-        self._progress.step("building the deps layers")
+    def _layers(
+        self,
+        resolved: Mapping[Target, Resolved | None],
+        repository: Repository,
+        made: dict[Target, list[_Made]],
+        reused: dict[Target, list[Listed]],
+    ) -> None:
+        epoch = release_epoch(self._payload.folder)
+        identity = {target: found.lock.identity(target) if found else None for target, found in resolved.items()}
         for target, found in resolved.items():
-            if found is None:
-                continue
-            package = versions.deps_package(self._release.name, found.lock.identity(target))
-            if listed := find_layer(package, target.debian, target.architecture):
-                reused[target].append(listed)
-                self._progress.detail(f"{target}: {package} is already in the repository ({human_size(listed.size)})")
-            else:
-                made[target].append(self._deps(target, found))
+            for listed_or_made in (*self._asset_layers(target, repository), *self._deps(target, found, repository)):
+                if isinstance(listed_or_made, _Made):
+                    made[target].append(listed_or_made)
+                else:
+                    reused[target].append(listed_or_made)
 
         self._progress.step("building the app layers")
         for target in resolved:
-            tree = self._tree(target)
+            tree = self._tree(target.slug)
             staged = layers.stage_app(
                 self._payload,
                 self._release,
@@ -87,61 +144,127 @@ class Builder:
                 epoch=epoch,
                 say=self._progress.detail,
             )
-            made[target].append(self._pack(target, tree, staged, epoch))
+            made[target].append(self._pack(str(target), self._out(target), tree, staged, epoch))
 
         self._progress.step(f"building {self._release.name} {self._release.version}")
         for target in resolved:
-            tree = self._tree(target)
+            tree = self._tree(target.slug)
             staged = layers.stage_service(
                 self._payload, self._release, target, identity[target], tree=tree, epoch=epoch
             )
-            made[target].append(self._pack(target, tree, staged, epoch))
+            made[target].append(self._pack(str(target), self._out(target), tree, staged, epoch))
 
-        self._progress.step("signing and reading back")
-        return [
-            TargetPackages(target, tuple(self._finish(target, one) for one in made[target]), tuple(reused[target]))
-            for target in resolved
-        ]
+    def _ready(self, targets: Iterable[Target]) -> dict[Target, list[ReadyDeb]]:
+        """The ready packages of each target, checked; ``NAME`` among them with its update fields."""
+        kind, folder = self._payload.file.payload, self._payload.folder
+        own = kind.files if isinstance(kind, Deb) else ()
+        patterns = (*own, *self._payload.file.packages)
+        self._progress.step("building the layers that releases share" if not own else "reading the ready packages")
+        found: dict[Target, list[ReadyDeb]] = {}
+        for target in targets:
+            debs = ready.find(folder, patterns, target) if patterns else []
+            ready.check_allowed(debs, self._allowed)
+            if own:
+                released = ready.of_release(debs, self._release, target)
+                stamped = ready.stamped(released, self._release, self._work / "stamped" / target.slug)
+                debs = [stamped if one is released else one for one in debs]
+            for one in debs:
+                self._progress.detail(f"{target}: {one.fields.file_name}, as it is")
+            found[target] = debs
+        return found
 
-    def _deps(self, target: Target, found: Resolved) -> _Made:
+    def _asset_layers(self, target: Target, repository: Repository) -> list[_Made | Listed]:
+        found: list[_Made | Listed] = []
+        for layer in {one.identity: one for one in assets.find(self._payload)}.values():
+            fields = control.asset_fields(self._payload.file, layer.name, layer.identity)
+            shared = self._shared(fields, f"{target}", target.debian, repository, self._out(None))
+            if shared is None:
+                tree = self._tree("asset")
+                staged = assets.stage(self._payload, layer, tree=tree, epoch=LAYER_EPOCH)
+                compress = assets.worth_compressing(layer)
+                shared = self._pack(f"{target}", self._out(None), tree, staged, LAYER_EPOCH, compress=compress)
+            found.append(shared)
+        return found
+
+    def _deps(self, target: Target, found: Resolved | None, repository: Repository) -> list[_Made | Listed]:
+        if found is None:
+            return []
         fields = layers.deps_fields(self._payload, target, found)
-        remembered = self._remembered(target, fields)
-        if remembered.is_file():
-            path = self._out(target) / fields.file_name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(remembered, path)
-            self._progress.detail(f"{target}: {path.name} {human_size(path.stat().st_size)}, built before")
-            return _Made(path, fields, signed=True)
-        tree = self._tree(target)
-        documents = layers.stage_deps(self._payload, target, found, fields, tree=tree, epoch=LAYER_EPOCH)
-        return self._pack(target, tree, (fields, documents), LAYER_EPOCH)
+        shared = self._shared(fields, f"{target}", target.debian, repository, self._out(target))
+        if shared is None:
+            tree = self._tree(target.slug)
+            staged = layers.stage_deps(self._payload, target, found, tree=tree, epoch=LAYER_EPOCH)
+            shared = self._pack(f"{target}", self._out(target), tree, staged, LAYER_EPOCH)
+        return [shared]
 
-    def _pack(self, target: Target, tree: Path, staged: tuple[PackageFields, Documents], epoch: int) -> _Made:
+    def _shared(
+        self, fields: PackageFields, where: str, debian: str, repository: Repository, out: Path
+    ) -> _Made | Listed | None:
+        """A layer that need not be built: published, built a moment ago for another target, or by a release before."""
+        if listed := repository.find_layer(fields.package, debian, fields.architecture):
+            size = human_size(listed.size)
+            self._progress.detail(f"{where}: {fields.package} is already in the repository ({size})")
+            return listed
+        path = out / fields.file_name
+        if path.is_file():
+            return _Made(path, fields, self._remembered(out, fields))
+        remembered = self._remembered(out, fields)
+        if remembered is None or not remembered.is_file():
+            return None
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(remembered, path)
+        self._progress.detail(f"{where}: {path.name} {human_size(path.stat().st_size)}, built before")
+        return _Made(path, fields, remembered, signed=True)
+
+    def _pack(
+        self,
+        where: str,
+        out: Path,
+        tree: Path,
+        staged: tuple[PackageFields, Documents],
+        epoch: int,
+        *,
+        compress: bool = True,
+    ) -> _Made:
         fields, documents = staged
-        path = deb.build(
-            tree, fields, control.About.of(self._payload.file), documents, out=self._out(target), epoch=epoch
-        )
-        self._progress.detail(f"{target}: {path.name} {human_size(path.stat().st_size)}")
-        return _Made(path, fields)
+        about = control.About.of(self._payload.file)
+        path = deb.build(tree, fields, about, documents, out=out, epoch=epoch, compress=compress)
+        self._progress.detail(f"{where}: {path.name} {human_size(path.stat().st_size)}")
+        shared = versions.is_shared_layer(fields.package)
+        return _Made(path, fields, self._remembered(out, fields) if shared else None)
 
-    def _finish(self, target: Target, made: _Made) -> BuiltDeb:
-        if not made.signed:
-            self._signer.sign(made.path)
-        self._signer.verify(made.path)
+    def _finish(self, made: _Made) -> BuiltDeb:
+        if (finished := self._finished.get(made.path)) is not None:
+            return finished
+        if self._signer:
+            if not made.signed:
+                self._signer.sign(made.path)
+            self._signer.verify(made.path)
         built = deb.read_back(made.path, made.fields)
-        if made.fields.package.startswith(versions.deps_package(self._release.name, "")) and not made.signed:
-            remembered = self._remembered(target, made.fields)
-            remembered.parent.mkdir(parents=True, exist_ok=True)
-            partial = remembered.with_suffix(".partial")
+        if made.remembered is not None and not made.signed:
+            made.remembered.parent.mkdir(parents=True, exist_ok=True)
+            partial = made.remembered.with_suffix(".partial")
             shutil.copyfile(made.path, partial)
-            partial.replace(remembered)
+            partial.replace(made.remembered)
+        self._finished[made.path] = built
         return built
 
-    def _remembered(self, target: Target, fields: PackageFields) -> Path:
-        return self._cache / target.debian / fields.file_name
+    def _finish_ready(self, one: ReadyDeb) -> BuiltDeb:
+        if (finished := self._finished.get(one.path)) is None:
+            if self._signer:
+                # one that is no part of this release alone is signed once and for all
+                shared = one.package != self._release.name
+                finished = ready.signed(one, self._signer.lasting() if shared else self._signer, self._out(None))
+            else:
+                finished = deb.as_built(one.path, one.fields)
+            self._finished[one.path] = finished
+        return finished
 
-    def _tree(self, target: Target) -> Path:
-        return Path(tempfile.mkdtemp(prefix=f"{target.slug}-", dir=self._work))
+    def _remembered(self, out: Path, fields: PackageFields) -> Path | None:
+        return self._cache / out.name.partition("-")[0] / fields.file_name if self._cache else None
 
-    def _out(self, target: Target) -> Path:
-        return self._work / "debs" / target.slug
+    def _tree(self, prefix: str) -> Path:
+        return Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self._work))
+
+    def _out(self, target: Target | None) -> Path:
+        return self._work / "debs" / (target.slug if target else "all")

@@ -13,6 +13,7 @@ from pkgbuild import tomlfile
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.targets import Target
 from pkgbuild.tomlfile import Table
+from pkgbuild.values import DebianPackage
 
 
 def _url(text: str) -> str:
@@ -72,6 +73,8 @@ class SettingsFile(Table):
     """Folder of the cache, the build trees and the publish lock."""
     default_channel: Annotated[str, AfterValidator(_channel)] = "stable"
     targets: Annotated[list[TargetSettings], Field(min_length=1)]
+    allowed_packages: tuple[DebianPackage, ...] = ()
+    """Ready packages besides the assistants' own that devices take from this repository; the keyring carries them."""
     aptly: AptlySettings
     builder: KeySettings
     archive: KeySettings = KeySettings()

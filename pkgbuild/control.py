@@ -1,27 +1,31 @@
-"""The text files of a package: control, changelog, copyright, systemd unit, launcher. Pure: values in, text out."""
+"""The text files of any package: control, changelog, copyright. Pure: values in, text out."""
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import dataclass, field
+import textwrap
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from enum import StrEnum
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from debian.deb822 import Deb822
 
 from pkgbuild import versions
 from pkgbuild.errors import Kind, PkgbuildError
+from pkgbuild.payload import Deb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from pkgbuild.compiled import Needs
     from pkgbuild.payload import ReleaseFile
     from pkgbuild.targets import Target
 
 MAX_NOTES = 500
+_SYSUSERS = "systemd | systemd-standalone-sysusers | systemd-sysusers"
+_COLUMNS = 76
 
 
 class Urgency(StrEnum):
@@ -48,11 +52,13 @@ class About:
     maintainer: str
     homepage: str | None
     licence: str
+    notice: str | None = None
+    """Years and holders; None where release.toml does not say."""
 
     @classmethod
     def of(cls, file: ReleaseFile) -> About:
         """As ``release.toml`` says."""
-        return cls(file.name, file.maintainer, file.homepage, file.licence)
+        return cls(file.name, file.maintainer, file.homepage, file.licence, file.copyright)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +69,29 @@ class Release:
     version: str
     urgency: Urgency
     notes: str
+    assets: Mapping[str, str] = field(default_factory=dict)
+    """Name of each asset folder -> HASH12 of its layer."""
+    changes: tuple[str, ...] = ()
+    """Further lines of the changelog."""
 
     @property
     def name(self) -> str:
         """NAME."""
         return self.file.name
+
+    def layers(self, deps: str | None) -> list[str]:
+        """The packages of its layers besides the app layer."""
+        assets = [versions.asset_package(self.name, identity) for identity in sorted(set(self.assets.values()))]
+        return [*([versions.deps_package(self.name, deps)] if deps else []), *assets]
+
+    def update_fields(self) -> dict[str, str]:
+        """The signed fields of ``NAME`` by which devices know what kind of update it is."""
+        fields = {"Update-Urgency": str(self.urgency), "Update-Notes": self.notes}
+        if self.file.minimum_agent:
+            fields["Update-Minimum-Agent"] = self.file.minimum_agent
+        # unattended-upgrades leaves such a package alone unless the agent asks for it
+        fields["Upgrade-Requires"] = "app-restart"
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +108,8 @@ class PackageFields:
 
     @property
     def file_name(self) -> str:
-        """NAME_VERSION_ARCH.deb: aptly publishes a package under the name it was uploaded with."""
-        return f"{self.package}_{self.version}_{self.architecture}.deb"
+        """NAME_VERSION_ARCH.deb, without an epoch: aptly publishes a package under the name it was uploaded with."""
+        return f"{self.package}_{self.version.partition(':')[2] or self.version}_{self.architecture}.deb"
 
 
 def one_line(notes: str) -> str:
@@ -103,15 +127,9 @@ def one_line(notes: str) -> str:
 def service_fields(release: Release, target: Target, deps: str | None) -> PackageFields:
     """``NAME``: the unit and the signed update fields."""
     app = versions.app_package(release.name, release.version)
-    depends = [f"{app} (= {release.version})"]
-    if deps:
-        depends.append(versions.deps_package(release.name, deps))
-    depends.append("systemd | systemd-standalone-sysusers | systemd-sysusers")
-    more = {"Update-Urgency": str(release.urgency), "Update-Notes": release.notes}
-    if release.file.minimum_agent:
-        more["Update-Minimum-Agent"] = release.file.minimum_agent
-    # unattended-upgrades leaves such a package alone unless the agent asks for it
-    more["Upgrade-Requires"] = "app-restart"
+    depends = [f"{app} (= {release.version})", *release.layers(deps)]
+    # A user's systemd is reached over the bus of its session.
+    depends.append("dbus-user-session" if release.file.run.unit == "user" else _SYSUSERS)
     return PackageFields(
         package=release.name,
         version=release.version,
@@ -119,20 +137,19 @@ def service_fields(release: Release, target: Target, deps: str | None) -> Packag
         depends=tuple(depends),
         summary=release.file.summary,
         extended=release.file.description or f"{release.name}, kept up to date by pi-hook.",
-        more=more,
+        more=release.update_fields(),
     )
 
 
 def app_fields(release: Release, target: Target, deps: str | None) -> PackageFields:
     """``NAME-app-MAPPED``: one complete release directory."""
-    depends = [f"python{target.python}"]
-    if deps:
-        depends.append(versions.deps_package(release.name, deps))
+    kind = release.file.payload
+    own = () if isinstance(kind, Deb) else kind.depends
     return PackageFields(
         package=versions.app_package(release.name, release.version),
         version=release.version,
         architecture=target.architecture,
-        depends=(*depends, *release.file.payload.depends),
+        depends=(f"python{target.python}", *release.layers(deps), *own),
         summary=f"release {release.version} of {release.name}",
         extended=f"The release directory of {release.name} {release.version}.\n"
         "Several releases can be installed side by side.",
@@ -149,6 +166,27 @@ def deps_fields(file: ReleaseFile, target: Target, deps: str, contents: list[str
         summary=f"third-party Python code of {file.name}",
         extended="Contains:\n" + "\n".join(contents),
     )
+
+
+def asset_fields(file: ReleaseFile, name: str, identity: str) -> PackageFields:
+    """``NAME-asset-HASH12``: large files; depends on nothing and fits every target."""
+    return PackageFields(
+        package=versions.asset_package(file.name, identity),
+        version="1",
+        architecture="all",
+        depends=(),
+        summary=f"data of {file.name}: {name}",
+        extended=f"Files that {file.name} reads, such as models or voices.\nReleases with the same files share them.",
+    )
+
+
+def with_needs(fields: PackageFields, needs: Needs) -> PackageFields:
+    """The same with what its compiled files take; marked where no ARMv6 board can run them."""
+    fields = replace(fields, depends=(*fields.depends, *(one for one in needs.depends if one not in fields.depends)))
+    if not needs.armv7:
+        return fields
+    extended = fields.extended + "\n\nNeeds an ARMv7 processor: a Raspberry Pi 2 or later."
+    return replace(fields, extended=extended, more={**fields.more, "Update-Machine": "armv7l"})
 
 
 def control(fields: PackageFields, about: About, installed_kib: int) -> str:
@@ -172,10 +210,14 @@ def control(fields: PackageFields, about: About, installed_kib: int) -> str:
     return str(paragraph)
 
 
-def changelog(fields: PackageFields, maintainer: str, notes: str, epoch: int) -> str:
+def changelog(fields: PackageFields, maintainer: str, changes: Sequence[str], epoch: int) -> str:
     """One changelog entry, dated by ``epoch`` (seconds since 1970) so that the same input gives the same bytes."""
     date = format_datetime(datetime.fromtimestamp(epoch, UTC))
-    return f"{fields.package} ({fields.version}) stable; urgency=medium\n\n  * {notes}\n\n -- {maintainer}  {date}\n"
+    body = "\n".join(
+        textwrap.fill(line, _COLUMNS, initial_indent="  * ", subsequent_indent="    ", break_on_hyphens=False)
+        for line in changes
+    )
+    return f"{fields.package} ({fields.version}) stable; urgency=medium\n\n{body}\n\n -- {maintainer}  {date}\n"
 
 
 def copyright_file(about: About, third_party: list[tuple[str, str]]) -> str:
@@ -184,7 +226,7 @@ def copyright_file(about: About, third_party: list[tuple[str, str]]) -> str:
     paragraphs[0]["Upstream-Name"] = about.name
     if about.homepage:
         paragraphs[0]["Source"] = about.homepage
-    holder = about.maintainer if not third_party else "the authors of the wheels inside"
+    holder = (about.notice or about.maintainer) if not third_party else "the authors of the wheels inside"
     licence = about.licence if not third_party else "various"
     body = [f" {project}: {words}" for project, words in third_party] or [
         " The licence of this program as its authors state it."
@@ -199,61 +241,3 @@ def template(name: str, **values: str) -> str:
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
     return text
-
-
-def unit(file: ReleaseFile) -> str:
-    """``NAME.service``. It never depends on the version: it runs whatever ``current`` names."""
-    documentation = file.homepage or f"file:///usr/share/doc/{file.name}/copyright"
-    return template(
-        "service.unit",
-        NAME=file.name,
-        SUMMARY=file.summary.replace("%", "%%"),
-        DOCUMENTATION=documentation.replace("%", "%%"),
-    )
-
-
-def sysusers(file: ReleaseFile) -> str:
-    """The sysusers.d file of the system user NAME and its groups."""
-    lines = [f'u {file.name} - "{file.name} service" /var/lib/{file.name}/state']
-    lines += [f"m {file.name} {group}" for group in file.service.groups]
-    return "\n".join(lines) + "\n"
-
-
-def launcher(release: Release, target: Target) -> str:
-    """``run``: knows its own absolute path, so that a running process never sees half of two releases."""
-    home = f"/usr/lib/{release.name}/releases/{release.version}"
-    variables = {
-        "PI_OTA_RELEASE": release.version,
-        "PI_OTA_RELEASE_DIR": home,
-        "PYTHONPATH": f"{home}/site",
-        "PYTHONSAFEPATH": "1",
-        "PYTHONUNBUFFERED": "1",
-        **release.file.service.environment,
-    }
-    return template(
-        "run.sh",
-        NAME=release.name,
-        VERSION=release.version,
-        EXPORTS="\n".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items()),
-        PYTHON=f"/usr/bin/python{target.python}",
-        MODULE=release.file.service.module,
-        ARGUMENTS="".join(f"{shlex.quote(word)} " for word in release.file.service.arguments),
-    )
-
-
-def release_json(release: Release, target: Target, deps: str | None) -> dict[str, Any]:
-    """``release.json`` of the release directory (docs/INTERFACES.md)."""
-    file = release.file
-    return {
-        "schema": 1,
-        "name": file.name,
-        "version": release.version,
-        "urgency": str(release.urgency),
-        "notes": release.notes,
-        "target": {"debian": target.debian, "python": target.python, "architecture": target.architecture},
-        "deps": deps,
-        "environment": dict(file.service.environment),
-        "health": file.health.model_dump() if file.health else None,
-        "hooks": file.hooks.model_dump(),
-        "oldest_rollback": file.oldest_rollback,
-    }

@@ -8,6 +8,7 @@ import lzma
 import os
 import shutil
 import tarfile
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,18 +16,23 @@ from typing import TYPE_CHECKING
 from debian.arfile import ArError
 from debian.debfile import DebError, DebFile
 
-from pkgbuild import control
+from pkgbuild import control, targets
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.process import run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pkgbuild.control import About, PackageFields
 
 # xz, because debsigs of Debian 12 does not know a zstd data member: it would sign the package without its data (seen).
 _COMPRESSION = ("-Zxz", "-z6")
+_PLAIN = ("-Znone",)
+UNREADABLE = (DebError, ArError, tarfile.TarError, lzma.LZMAError, OSError, EOFError, ValueError)
+"""What reading a damaged package can raise."""
+ARCHITECTURES = frozenset({*targets.ARCHITECTURES, "all"})
 _CHUNK = 1 << 20
+_COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,14 @@ class BuiltDeb:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """Tags of lintian that do not apply to a package."""
+
+    reason: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Documents:
     """What goes into ``/usr/share/doc`` and into the scripts of one package."""
 
@@ -48,9 +62,20 @@ class Documents:
     copyright: str
     scripts: Mapping[str, str]
     """``postinst`` and so on, as text."""
+    overrides: tuple[Override, ...] = ()
+    """What lintian would say, and why it is meant so."""
 
 
-def build(tree: Path, fields: PackageFields, about: About, documents: Documents, *, out: Path, epoch: int) -> Path:
+def build(
+    tree: Path,
+    fields: PackageFields,
+    about: About,
+    documents: Documents,
+    *,
+    out: Path,
+    epoch: int,
+    compress: bool = True,
+) -> Path:
     """Build ``tree`` (the package's root, without DEBIAN) into ``out`` and return the file.
 
     Modes, owners, order and times (``epoch``, seconds since 1970) do not depend on the machine or its umask.
@@ -60,6 +85,11 @@ def build(tree: Path, fields: PackageFields, about: About, documents: Documents,
     name = "changelog.Debian.gz" if "-" in fields.version else "changelog.gz"
     docs.joinpath(name).write_bytes(gzip.compress(documents.changelog.encode(), 9, mtime=0))
     docs.joinpath("copyright").write_text(documents.copyright, encoding="utf-8")
+
+    if documents.overrides:
+        overrides = tree / "usr/share/lintian/overrides"
+        overrides.mkdir(parents=True)
+        (overrides / fields.package).write_text(_overrides(fields.package, documents.overrides), encoding="utf-8")
 
     debian = tree / "DEBIAN"
     debian.mkdir()
@@ -78,13 +108,21 @@ def build(tree: Path, fields: PackageFields, about: About, documents: Documents,
     out.mkdir(parents=True, exist_ok=True)
     path = out / fields.file_name
     run(
-        ["dpkg-deb", *_COMPRESSION, "--root-owner-group", "--build", tree, path],
+        ["dpkg-deb", *(_COMPRESSION if compress else _PLAIN), "--root-owner-group", "--build", tree, path],
         env={"SOURCE_DATE_EPOCH": str(epoch)},
         doing=f"building {path.name}",
         timeout_seconds=1800,
     )
     shutil.rmtree(tree)
     return path
+
+
+def _overrides(package: str, overrides: Sequence[Override]) -> str:
+    lines = []
+    for one in overrides:
+        lines += [f"# {line}" for line in textwrap.wrap(one.reason, _COLUMNS)]
+        lines += [f"{package}: {tag}" for tag in one.tags]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def read_back(path: Path, fields: PackageFields) -> BuiltDeb:
@@ -96,21 +134,8 @@ def read_back(path: Path, fields: PackageFields) -> BuiltDeb:
         with DebFile(path) as deb:
             found = deb.debcontrol()
             sums = deb.md5sums(encoding="utf-8")
-            found_sums: dict[str, str] = {}
-            archive = deb.data.tgz()
-            for member in archive:
-                content = archive.extractfile(member) if member.isreg() else None
-                if content is None:
-                    continue
-                digest = hashlib.md5(usedforsecurity=False)
-                while chunk := content.read(_CHUNK):
-                    digest.update(chunk)
-                found_sums[member.name.removeprefix("./")] = digest.hexdigest()
-            while archive.fileobj and archive.fileobj.read(
-                _CHUNK
-            ):  # to the end of the compressed stream, its checksums
-                pass
-    except (DebError, ArError, tarfile.TarError, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+            found_sums = read_files(deb)
+    except UNREADABLE as error:
         raise PkgbuildError(
             Kind.BUILD_FAILED, f"{path.name} cannot be read back ({error}): it is not published. Run the release again."
         ) from error
@@ -127,7 +152,29 @@ def read_back(path: Path, fields: PackageFields) -> BuiltDeb:
                 Kind.BUILD_FAILED,
                 f"{path.name} says {name}: {found.get(name)} instead of {value}: it is not published.",
             )
+    return as_built(path, fields)
+
+
+def as_built(path: Path, fields: PackageFields) -> BuiltDeb:
+    """A package on this machine that was read and checked before."""
     return BuiltDeb(fields=fields, path=path, size=path.stat().st_size, sha256=_digest(path, "sha256"))
+
+
+def read_files(deb: DebFile) -> dict[str, str]:
+    """The MD5 of every regular file, by its path without ``./``. Raises one of ``UNREADABLE``."""
+    found: dict[str, str] = {}
+    archive = deb.data.tgz()
+    for member in archive:
+        content = archive.extractfile(member) if member.isreg() else None
+        if content is None:
+            continue
+        digest = hashlib.md5(usedforsecurity=False)
+        while chunk := content.read(_CHUNK):
+            digest.update(chunk)
+        found[member.name.removeprefix("./")] = digest.hexdigest()
+    while archive.fileobj and archive.fileobj.read(_CHUNK):  # to the end of the compressed stream, its checksums
+        pass
+    return found
 
 
 def sha256(path: Path) -> str:

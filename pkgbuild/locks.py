@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pkgbuild.errors import Kind, PkgbuildError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pkgbuild.targets import Target
 
-LAYOUT = 1
+LAYOUT = 2
 """Part of every deps layer's identity; raised when the same wheels would be laid out otherwise."""
 
 _HEADER = re.compile(r"# pi-ota lock, requirements sha256:([0-9a-f]{64})\b.*")
@@ -27,8 +27,7 @@ _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Pin:
+class Pin(NamedTuple):
     """One wheel of a lock: any file with one of these hashes is the right one."""
 
     name: str
@@ -85,19 +84,52 @@ def parse(text: str, where: str) -> Lock:
     first, _, _ = text.partition("\n")
     found = _HEADER.fullmatch(first.strip())
     pins = []
-    body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    for entry in body.replace("\\\n", " ").splitlines():
-        if not entry.strip():
-            continue
-        pin, hashes = _PIN.match(entry.strip()), tuple(sorted(set(_HASH.findall(entry))))
+    for entry in _entries(text):
+        pin, hashes = _PIN.match(entry), tuple(sorted(set(_HASH.findall(entry))))
         if pin is None or not hashes:
             raise PkgbuildError(
                 Kind.BAD_INPUT,
-                f"{where}: {entry.split('--hash')[0].strip()!r} is not pinned with hashes;"
-                " make the lock again with `pkgbuild lock`.",
+                f"{where}: {_without_hashes(entry)!r} is not pinned with hashes; make the lock again"
+                " with `pkgbuild lock`, or, one of your own, with `uv pip compile --generate-hashes`.",
             )
         pins.append(Pin(_normalised(pin[1]), pin[2], hashes))
     return Lock(requirements_hash=found[1] if found else None, pins=tuple(sorted(pins)))
+
+
+def wanted_by(text: str) -> list[str]:
+    """The requirements of a lock made elsewhere, with their markers and without their hashes, sorted."""
+    return sorted(_without_hashes(entry) for entry in _entries(text))
+
+
+def restricted(made: Lock, given: Lock, where: str, target: Target) -> str:
+    """``made`` for ``target`` as a requirements file, held to what the lock ``given`` by its builder allows.
+
+    Raises ``BAD_INPUT`` for a wheel that it has not, by project, version or hash; ``where`` names it in the error.
+    """
+    lines = []
+    for pin in made.pins:
+        allowed = {one for other in given.pins if other[:2] == pin[:2] for one in other.hashes}
+        if not allowed:
+            raise PkgbuildError(
+                Kind.BAD_INPUT, f"{where} has no {pin.name} {pin.version}, which {target} needs: lock it there as well."
+            )
+        if not (hashes := sorted(allowed & set(pin.hashes))):
+            raise PkgbuildError(
+                Kind.BAD_INPUT,
+                f"{where}: none of the hashes of {pin.name} {pin.version} is one that the package index has.",
+            )
+        lines.append(" \\\n".join([f"{pin.name}=={pin.version}", *(f"    --hash={one}" for one in hashes)]) + "\n")
+    return "".join(lines)
+
+
+def _entries(text: str) -> list[str]:
+    """The requirements of a file with hashes, each as one line."""
+    body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return [entry.strip() for entry in body.replace("\\\n", " ").splitlines() if entry.strip()]
+
+
+def _without_hashes(entry: str) -> str:
+    return entry.split("--hash", maxsplit=1)[0].strip()
 
 
 def _normalised(name: str) -> str:

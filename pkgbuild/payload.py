@@ -6,131 +6,128 @@ layer in ``pkgbuild.layers``.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from pkgbuild import tomlfile
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.rollout import Rollout
 from pkgbuild.targets import Target
 from pkgbuild.tomlfile import Table
-from pkgbuild.versions import check_name, check_version
-
-_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_DEPENDENCY = re.compile(r"[a-z0-9][a-z0-9.+-]+( \((<<|<=|=|>=|>>) [^\s()]+\))?( \| [a-z0-9][a-z0-9.+-]+)*")
-_MAINTAINER = re.compile(r"[^<>\n]+ <[^<>@\s]+@[^<>@\s]+>")
-_RESERVED_ENVIRONMENT = ("PI_OTA_", "PYTHONPATH")
-
-
-def _one_line(text: str) -> str:
-    if "\n" in text or not text.strip():
-        raise ValueError("write one line of text")
-    return text.strip()
-
-
-def _command(words: list[str] | None) -> list[str] | None:
-    if words is not None and (not words or not words[0]):
-        raise ValueError('name a program, as ["./app/check"] or ["python", "-m", "module"]')
-    return words
-
-
-def _environment(values: dict[str, str]) -> dict[str, str]:
-    for name, value in values.items():
-        if not _ENVIRONMENT_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is not the name of an environment variable")
-        if name.startswith(_RESERVED_ENVIRONMENT):
-            raise ValueError(f"{name!r} is set by the launcher")
-        if "\0" in value:
-            raise ValueError(f"the value of {name!r} contains a NUL character")
-    return values
+from pkgbuild.values import (
+    AccountName,
+    AssetName,
+    Command,
+    DebianDependency,
+    Environment,
+    GroupName,
+    InsidePath,
+    Maintainer,
+    Module,
+    OneLine,
+    Project,
+    Requirement,
+    TargetWords,
+    VersionWords,
+    WebAddress,
+)
+from pkgbuild.versions import check_name
 
 
-def _inside(path: str) -> str:
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts or path in {"", "."}:
-        raise ValueError("name a file inside the payload's folder")
-    return path
+class Override(Table):
+    """A requirement that takes the place of whatever anything asks of the same project."""
+
+    requirement: Requirement
+    """As ``onnxruntime==1.20.1``; with a marker that never holds (``; python_version < "0"``) there is none."""
+    targets: tuple[TargetWords, ...] | None = None
+    """None: on every target."""
 
 
-def _matching(pattern: re.Pattern[str], hint: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not pattern.fullmatch(text):
-            raise ValueError(hint)
-        return text
-
-    return AfterValidator(check)
-
-
-def _target(words: str) -> str:
-    try:
-        return str(Target.parse(words))
-    except PkgbuildError as error:
-        raise ValueError(str(error).rstrip(".")) from error
-
-
-def _version(words: str) -> str:
-    try:
-        return check_version(words)
-    except PkgbuildError as error:
-        raise ValueError(str(error).rstrip(".")) from error
-
-
-OneLine = Annotated[str, AfterValidator(_one_line)]
-Command = Annotated[list[str] | None, AfterValidator(_command)]
-InsidePath = Annotated[str, AfterValidator(_inside)]
-DebianDependency = Annotated[
-    str, _matching(_DEPENDENCY, "write a Debian dependency, as 'libgomp1' or 'libgomp1 (>= 12)'")
-]
-
-
-GroupName = Annotated[str, _matching(re.compile(r"[a-z_][a-z0-9_-]*"), "write a group's name")]
-
-
-class _WithDependencies(Table):
+class _Python(Table):
     depends: tuple[DebianDependency, ...] = ()
     """Debian packages the code needs besides Python, such as ``libportaudio2``."""
+    overrides: tuple[Override, ...] = ()
+
+    def overriding(self, target: Target) -> list[str]:
+        """The requirements that override others on ``target``."""
+        return [one.requirement for one in self.overrides if one.targets is None or str(target) in one.targets]
 
 
-class Application(_WithDependencies):
+class Application(_Python):
     """A folder of Python code: everything beside ``release.toml`` becomes the app layer."""
 
     kind: Literal["application"]
     requirements: InsidePath = "requirements.txt"
     """Third-party requirements; the file may be absent."""
+    lock: InsidePath | None = None
+    """A requirements file of pins with hashes, made elsewhere, instead of ``requirements``: nothing else is taken."""
     exclude: tuple[str, ...] = ("tests",)
-    """Top-level names that are not released; hidden files, ``locks`` and byte code never are."""
+    """Top-level names that are not released; hidden files, ``locks``, assets and byte code never are."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.lock is not None and "requirements" in self.model_fields_set:
+            raise ValueError("name `requirements` or a `lock`, not both")
+        return self
 
 
-class Wheel(_WithDependencies):
+class Wheel(_Python):
     """A wheel published under ``wheel`` on the package index, at the version that is released."""
 
     kind: Literal["wheel"]
-    wheel: Annotated[str, _matching(re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"), "write a project's name")]
+    wheel: Project
     extras: tuple[str, ...] = ()
 
 
-AnyPayload = Annotated[Application | Wheel, Field(discriminator="kind")]
+class Deb(Table):
+    """Ready .deb files, of which one for each target is ``name`` at the version that is released."""
+
+    kind: Literal["deb"]
+    files: Annotated[tuple[InsidePath, ...], Field(min_length=1)]
+    """Patterns inside the payload's folder, as ``dist/*.deb``; ``{debian}`` stands for the Debian release."""
+
+
+AnyPayload = Annotated[Application | Wheel | Deb, Field(discriminator="kind")]
+
+
+class Asset(Table):
+    """A folder of large files, such as a model or a voice, that becomes a layer named by its content."""
+
+    name: AssetName
+    """By which the release finds it: ``$PI_OTA_RELEASE_DIR/assets/NAME``."""
+    folder: InsidePath
 
 
 class Service(Table):
-    """What systemd runs, as the user NAME."""
+    """What systemd runs."""
 
-    module: Annotated[str, _matching(_MODULE, "write a Python module, as 'package' or 'package.module'")]
+    module: Module
     arguments: tuple[str, ...] = ()
+    """``{release}`` in them stands for the release directory."""
     groups: tuple[GroupName, ...] = ()
     """Further groups of the user, such as ``audio`` or ``gpio``."""
-    environment: Annotated[dict[str, str], AfterValidator(_environment)] = Field(default_factory=dict)
+    environment: Environment = Field(default_factory=dict)
+    unit: Literal["system", "user"] = "system"
+    """Whose systemd runs it: the system's, or that of an account, beside which PipeWire runs."""
+    account: AccountName | None = None
+    """Of a user unit: an account that the device has, as ``pi``; without it the system user NAME, made for it."""
+
+    @model_validator(mode="after")
+    def _account_of_a_user_unit(self) -> Self:
+        if self.account is not None and self.unit != "user":
+            raise ValueError('`account` is for `unit = "user"`; a system unit runs as a system user of its own')
+        if self.account is not None and self.groups:
+            raise ValueError("`groups` are for a user that the package makes; put the account into them on the device")
+        return self
 
 
 class Health(Table):
     """How the agent asks the running release whether it is well."""
 
-    command: Annotated[list[str], AfterValidator(_command)]
+    command: Command
     timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 10
     starting_seconds: Annotated[int, Field(ge=1, le=600)] = 30
     """How long the command may fail after a start: what the release needs to load its models."""
@@ -139,12 +136,16 @@ class Health(Table):
 class Hooks(Table):
     """Commands of the release, of the same form as the health command."""
 
-    before_activation: Command = None
+    before_activation: Command | None = None
     """Run before the release becomes the active one, while the one before it still runs."""
-    after_rollback: Command = None
+    after_rollback: Command | None = None
     """Run after the device went back from the release, before the one before it starts again."""
     timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 60
     """For each of them."""
+
+
+_OF_LAYERS = ("service", "health", "hooks", "oldest_rollback", "assets")
+"""What only a release of layers can have: the device finds it in release.json and in the release directory."""
 
 
 class ReleaseFile(Table):
@@ -153,21 +154,45 @@ class ReleaseFile(Table):
     name: Annotated[str, AfterValidator(check_name)]
     summary: Annotated[OneLine, Field(max_length=80)]
     description: str = ""
-    maintainer: Annotated[str, _matching(_MAINTAINER, "write 'Name <address@example.org>'")]
-    homepage: Annotated[str, _matching(re.compile(r"https?://\S+"), "write a web address")] | None = None
+    maintainer: Maintainer
+    homepage: WebAddress | None = None
     licence: OneLine = "unknown"
+    copyright: OneLine | None = None
+    """Years and holders, as ``2026 Somebody <somebody@example.org>``."""
     payload: AnyPayload
-    service: Service
+    service: Service | None = None
+    """None for ready .deb files only: they bring a unit of their own."""
     health: Health | None = None
     hooks: Hooks = Hooks()
-    oldest_rollback: Annotated[str, AfterValidator(_version)] | None = None
+    oldest_rollback: VersionWords | None = None
     """The oldest version this one can go back to; older ones cannot read its state."""
-    minimum_agent: Annotated[str, AfterValidator(_version)] | None = None
+    minimum_agent: VersionWords | None = None
     """The oldest pi-hook that may install this release."""
+    assets: tuple[Asset, ...] = ()
+    packages: tuple[InsidePath, ...] = ()
+    """Ready .deb files that are published with it, as they are; patterns as those of a ``deb`` payload."""
     rollout: Rollout | None = None
     """How fast it spreads; as the server's settings say without it."""
-    targets: list[Annotated[str, AfterValidator(_target)]] | None = None
+    targets: list[TargetWords] | None = None
     """Instead of the builder's own targets."""
+
+    @model_validator(mode="after")
+    def _fits_the_kind(self) -> Self:
+        if isinstance(self.payload, Deb):
+            if given := [key for key in _OF_LAYERS if key in self.model_fields_set]:
+                raise ValueError(f"a payload of kind 'deb' has no `{given[0]}`: what it runs is in its own .deb")
+        elif self.service is None:
+            raise ValueError("`service` is missing: say under [service] which module is run")
+        if len({asset.name for asset in self.assets}) < len(self.assets):
+            raise ValueError("two `assets` have the same name")
+        return self
+
+    @property
+    def run(self) -> Service:
+        """The service of a release of layers. Raises ``TypeError`` for ready .deb files."""
+        if self.service is None:
+            raise TypeError(f"{self.name} is a ready .deb")
+        return self.service
 
 
 @dataclass(frozen=True, slots=True)

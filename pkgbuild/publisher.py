@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pkgbuild import unfinished
+from pkgbuild import unfinished, versions
 from pkgbuild.aptly import repository_name
 from pkgbuild.errors import Kind, PkgbuildError, disk_full
 from pkgbuild.journal import Change, Entry, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pkgbuild.aptly import Aptly, Listed
@@ -71,14 +71,35 @@ class Publisher:
                     return listed
         return None
 
-    def find(self, package: str, version: str, debian: str) -> Listed | None:
-        """A package of exactly this version that any channel of the Debian release carries."""
+    def find_ready(self, built: BuiltDeb, debian: str) -> Listed | None:
+        """The very same file where any channel of the Debian release carries it.
+
+        Raises ``VERSION_NOT_HIGHER`` where its version is there with other content, or a higher one is on this channel.
+        """
+        fields = built.fields
+        for listed in self._everywhere(fields.package, debian):
+            if (listed.version, listed.architecture) != (fields.version, fields.architecture):
+                continue
+            if listed.sha256 == built.sha256:
+                return listed
+            raise PkgbuildError(
+                Kind.VERSION_NOT_HIGHER,
+                f"{fields.package} {fields.version} is published for {debian} with other content, or was signed on"
+                " another machine: a version is never used twice. Publish a higher one, or leave it out.",
+            )
+        top = versions.highest(self.published_versions(fields.package, debian))
+        if top is not None and versions.compare(fields.version, top) < 0:
+            raise PkgbuildError(
+                Kind.VERSION_NOT_HIGHER,
+                f"{fields.package} {fields.version} is lower than {top}, which is published on {self._channel} of"
+                f" {debian}: devices would never take it. Publish {top} or a higher one.",
+            )
+        return None
+
+    def _everywhere(self, package: str, debian: str) -> Iterator[Listed]:
         for repository in sorted(self._aptly.repositories()):
             if repository.startswith(f"pi-ota-{debian}-"):
-                for listed in self._aptly.packages(repository, [package]):
-                    if listed.version == version:
-                        return listed
-        return None
+                yield from self._aptly.packages(repository, [package])
 
     def check_used_nowhere(self, name: str, version: str, debian: str) -> None:
         """Raise ``VERSION_NOT_HIGHER`` where another channel carries the version: it is never used for two contents."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pkgbuild import control, keys, payload, requirements, session, versions
+from pkgbuild import assets, control, history, keys, payload, requirements, session, versions
 from pkgbuild.build import Builder, TargetPackages
 from pkgbuild.control import Release, Urgency
 from pkgbuild.errors import Kind, PkgbuildError
@@ -49,6 +49,18 @@ def run(settings: Settings, request: Request, progress: Progress) -> dict[str, A
         return _Run(opened, request, progress).run()
 
 
+def describe(source: Payload, version: str, urgency: Urgency, notes: str) -> Release:
+    """What is released, as the builder, the payload and its git repository say. Raises ``BAD_INPUT``."""
+    return Release(
+        file=source.file,
+        version=version,
+        urgency=urgency,
+        notes=control.one_line(notes or history.last_subject(source.folder)),
+        assets={asset.name: asset.identity for asset in assets.find(source)},
+        changes=history.changes(source.folder),
+    )
+
+
 class _Run:
     def __init__(self, opened: Session, request: Request, progress: Progress) -> None:
         self._session = opened
@@ -63,9 +75,8 @@ class _Run:
         progress, request = self._progress, self._request
         progress.step(f"checking {request.src}, the keys, aptly and the server")
         version = versions.check_version(request.version)
-        urgency, notes = Urgency.read(request.urgency), control.one_line(request.notes)
-        source = payload.read(request.src)
-        release = Release(file=source.file, version=version, urgency=urgency, notes=notes)
+        urgency, source = Urgency.read(request.urgency), payload.read(request.src)
+        release = describe(source, version, urgency, request.notes)
         targets = self._targets(source)
         signer = self._signer(release)
         announcer = self._session.announcer
@@ -84,9 +95,15 @@ class _Run:
             self._remember(finished, release)
             self._check_version(release, targets)  # another release may have been quicker
             builder = Builder(
-                source, release, signer, work=self._work, cache=self._settings.state / "cache/layers", progress=progress
+                source,
+                release,
+                signer,
+                work=self._work,
+                cache=self._settings.state / "cache/layers",
+                progress=progress,
+                allowed=self._settings.file.allowed_packages,
             )
-            packages = builder.build(resolved, self._publisher.find_layer)
+            packages = builder.build(resolved, self._publisher)
             parts = self._parts(packages)
             update = _update(release, request.channel, packages)
             if self._finished:
@@ -181,8 +198,10 @@ class _Run:
         return [
             Part(
                 debian=debian,
-                built=tuple(deb for p in packages if p.target.debian == debian for deb in p.built),
-                reused=tuple(listed for p in packages if p.target.debian == debian for listed in p.reused),
+                built=tuple({deb.path: deb for p in packages if p.target.debian == debian for deb in p.built}.values()),
+                reused=tuple(
+                    {one.key: one for p in packages if p.target.debian == debian for one in p.reused}.values()
+                ),
             )
             for debian in releases
         ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from pkgbuild import locks, wheels
 from pkgbuild.errors import Kind, PkgbuildError
-from pkgbuild.payload import Application, Payload, Wheel
+from pkgbuild.payload import Application, Deb, Payload, Wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,22 +35,31 @@ def ensure(
     Raises ``NO_WHEEL`` and ``BAD_INPUT``.
     """
     kind = payload.file.payload
+    given = None
     if isinstance(kind, Application):
+        given = _given_lock(payload, kind)
         recorded = wanted = _application_requirements(payload, kind)
         own = None
     elif isinstance(kind, Wheel):
         recorded = _wheel_requirements(payload, kind, version, target, scratch=scratch, say=say)
         wanted, own = [_own_requirement(kind, version)], kind.wheel
+    elif isinstance(kind, Deb):
+        return None
     else:
         assert_never(kind)
     if not recorded:
         return None
+    overrides = kind.overriding(target)
+    recorded = [*recorded, *(f"override: {line}" for line in overrides), *(given.marks if given else ())]
     path = payload.lock(target)
     if path.is_file() and not anew:
         lock = locks.parse(path.read_text(encoding="utf-8"), str(path))
         if lock.requirements_hash == locks.requirements_hash(recorded):
             return Resolved(path, lock) if lock.pins else None
-    text = wheels.compile_lock(wanted, target, without=own, previous=None if anew else path)
+    previous = None if anew else path
+    text = wheels.compile_lock(wanted, target, without=own, previous=previous, overrides=overrides)
+    if given:
+        text = locks.restricted(locks.parse(text, f"the lock for {target}"), given.lock, str(given.path), target)
     _write(path, locks.header(recorded, target) + text, say)
     lock = locks.parse(path.read_text(encoding="utf-8"), str(path))
     return Resolved(path, lock) if lock.pins else None
@@ -68,7 +77,31 @@ def unpack_own_wheel(payload: Payload, version: str, target: Target, folder: Pat
     wheels.install(path, target, folder)
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A lock that the builder made elsewhere."""
+
+    path: Path
+    lock: Lock
+
+    @property
+    def marks(self) -> list[str]:
+        """What makes our own lock stale when the hashes in this one change."""
+        return [f"given: {pin.name}=={pin.version} {' '.join(pin.hashes)}" for pin in self.lock.pins]
+
+
+def _given_lock(payload: Payload, kind: Application) -> _Given | None:
+    if kind.lock is None:
+        return None
+    path = payload.folder / kind.lock
+    if not path.is_file():
+        raise PkgbuildError(Kind.BAD_INPUT, f"release.toml names the lock {kind.lock}, but there is no {path}.")
+    return _Given(path, locks.parse(path.read_text(encoding="utf-8"), str(path)))
+
+
 def _application_requirements(payload: Payload, kind: Application) -> list[str]:
+    if kind.lock is not None:
+        return locks.wanted_by((payload.folder / kind.lock).read_text(encoding="utf-8"))
     path = payload.folder / kind.requirements
     if not path.is_file():
         if "requirements" in kind.model_fields_set:

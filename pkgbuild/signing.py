@@ -52,6 +52,10 @@ class Signer:
         shutil.copyfile(path, partial)
         partial.replace(remembered)
 
+    def lasting(self) -> Signer:
+        """One that does not forget: for packages that are no part of one release."""
+        return Signer(self._key, self._cache.parent / "ready")
+
     def forget(self) -> None:
         """Once published, nothing needs to be signed in the same way again."""
         shutil.rmtree(self._cache, ignore_errors=True)

@@ -10,8 +10,9 @@ PYTHON_OF: dict[str, str] = {"bookworm": "3.11", "trixie": "3.13"}
 """Debian release -> its Python minor version."""
 
 # the newest manylinux wheels that the release's glibc can load (uv names no tag above 2_40; Debian 13 has 2.41)
-_MANYLINUX_OF: dict[str, str] = {"bookworm": "manylinux_2_36", "trixie": "manylinux_2_40"}
-_UV_MACHINE: dict[str, str] = {"amd64": "x86_64", "arm64": "aarch64"}
+_GLIBC_OF: dict[str, tuple[int, int]] = {"bookworm": (2, 36), "trixie": (2, 40)}
+_MACHINE: dict[str, str] = {"amd64": "x86_64", "arm64": "aarch64", "armhf": "armv7l"}
+_UV_KNOWS = frozenset({"x86_64", "aarch64"})
 
 ARCHITECTURES: tuple[str, ...] = ("amd64", "arm64", "armhf")
 """Every architecture the repositories carry, whether a release has packages for it or not."""
@@ -48,10 +49,20 @@ class Target:
         return PYTHON_OF[self.debian]
 
     @property
+    def machine(self) -> str:
+        """The machine as wheels name it; of armhf ARMv7, since no ARMv6 wheels are published."""
+        return _MACHINE[self.architecture]
+
+    @property
+    def glibc(self) -> tuple[int, int]:
+        """The C library's version, as far as wheels may ask for it."""
+        return _GLIBC_OF[self.debian]
+
+    @property
     def uv_platform(self) -> str | None:
         """The value of uv's ``--python-platform``; None where uv knows no such platform (ARMv7)."""
-        machine = _UV_MACHINE.get(self.architecture)
-        return f"{machine}-{_MANYLINUX_OF[self.debian]}" if machine else None
+        major, minor = self.glibc
+        return f"{self.machine}-manylinux_{major}_{minor}" if self.machine in _UV_KNOWS else None
 
     @property
     def slug(self) -> str:

@@ -59,7 +59,8 @@ def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"{key!r} is missing"
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{key!r}: {message[:1].lower() + message[1:]}"
+    message = message[:1].lower() + message[1:]
+    return f"{key!r}: {message}" if loc else message
 
 
 def _models(annotation: object) -> Iterator[type[BaseModel]]:

@@ -75,6 +75,11 @@ def deps_package(name: str, identity: str) -> str:
     return f"{name}-deps-{identity}"
 
 
+def asset_package(name: str, identity: str) -> str:
+    """The package of an asset folder; ``identity`` is HASH12."""
+    return f"{name}-asset-{identity}"
+
+
 def order(version: str) -> Version:
     """A key for sorting versions as dpkg does."""
     return Version(version)
@@ -88,6 +93,12 @@ def compare(a: str, b: str) -> int:
 def highest(versions: Iterable[str]) -> str | None:
     """The highest of ``versions`` as dpkg orders them, or None where there is none."""
     return max(versions, key=order, default=None)
+
+
+def is_shared_layer(package: str) -> bool:
+    """Whether a package is a layer that several releases may have: third-party wheels or assets."""
+    found = _RESERVED.search(package)
+    return found is not None and found[1] != "app"
 
 
 def is_layer(package: str) -> bool:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import sysconfig
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pkgbuild import interpreter
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.process import ToolError, run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pkgbuild.targets import Target
 
 _NO_SOLUTION = 1
 """uv's exit status where the index answered but nothing fits; 2 is any other failure."""
+_LACKING = (
+    # the most telling of uv's sentences first; each names a project, most of them a version
+    re.compile(r"Wheels are available for `(?P<name>[^`]+)` \(v(?P<version>[^)]+)\)"),
+    re.compile(r"we only found wheels for `(?P<name>[^`]+)` \(v(?P<version>[^)]+)\)"),
+    re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>\S+) has no (?:usable )?wheels"),
+    re.compile(r"there is no version of (?P<name>[A-Za-z0-9][\w.-]*?)(?:\[[^]]*\])?==(?P<version>\S+)"),
+    re.compile(r"Wheels are required for `(?P<name>[^`]+)`(?P<version>)"),
+)
+_SAID_CHARACTERS = 600
 
 
 def uv() -> str:
@@ -33,35 +46,43 @@ def compile_lock(
     without: str | None = None,
     previous: Path | None = None,
     dependencies: bool = True,
+    overrides: Sequence[str] = (),
 ) -> str:
     """Resolve ``requirements`` for ``target`` and return the pins with hashes, as a requirements file without a header.
 
     ``without`` names a project left out of the answer (a wheel payload itself); the versions in ``previous`` are kept
-    where they still fit. Without ``dependencies`` only the requirements themselves are pinned. Raises ``NO_WHEEL``
-    where the target has no wheel for something.
+    where they still fit; ``overrides`` replace what anything asks of these projects. Without ``dependencies`` only the
+    requirements themselves are pinned. Raises ``NO_WHEEL`` where the target has no wheel for something.
     """
-    argv: list[str | Path] = [uv(), "pip", "compile", "-", *_for(target), "--generate-hashes", "--no-header"]
-    argv += ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--quiet"]
+    words: list[str | Path] = ["--generate-hashes", "--no-header", "--no-annotate"]
+    words += ["--no-emit-index-url", "--no-emit-find-links", "--quiet"]
     if not dependencies:
-        argv.append("--no-deps")
+        words.append("--no-deps")
     if without:
-        argv += ["--no-emit-package", without]
-    if previous is not None and previous.exists():
-        argv += ["--constraints", previous]
-    try:
-        return _uv(argv, target, doing=f"resolving requirements for {target}", stdin="\n".join(requirements))
-    except PkgbuildError:
-        if previous is None or not previous.exists():
-            raise
-    # the old pins no longer fit together with the new requirements
-    return compile_lock(requirements, target, without=without)
+        words += ["--no-emit-package", without]
+    with _for(target) as chosen, tempfile.TemporaryDirectory(prefix="pi-ota-overrides-") as folder:
+        argv: list[str | Path] = [uv(), "pip", "compile", "-", *chosen, *words]
+        if overrides:
+            file = Path(folder, "overrides.txt")
+            file.write_text("".join(f"{line}\n" for line in overrides), encoding="utf-8")
+            argv += ["--overrides", file]
+        kept: list[str | Path] = ["--constraints", previous] if previous is not None and previous.exists() else []
+        doing, stdin = f"resolving requirements for {target}", "\n".join(requirements)
+        try:
+            return _uv([*argv, *kept], target, doing=doing, stdin=stdin)
+        except PkgbuildError:
+            if not kept:
+                raise
+        # the old pins no longer fit together with the new requirements
+        return _uv(argv, target, doing=doing, stdin=stdin)
 
 
 def install(lock: Path, target: Target, folder: Path) -> None:
     """Unpack exactly the wheels of ``lock`` for ``target`` into ``folder``, hashes checked. Raises ``NO_WHEEL``."""
-    argv: list[str | Path] = [uv(), "pip", "install", *_for(target), "--python", sys.executable, "--target", folder]
-    argv += ["--no-deps", "--require-hashes", "--link-mode", "copy", "--no-compile-bytecode", "--quiet", "-r", lock]
-    _uv(argv, target, doing=f"installing wheels for {target}")
+    with _for(target) as chosen:
+        argv: list[str | Path] = [uv(), "pip", "install", *chosen, "--target", folder, "--no-deps", "--require-hashes"]
+        argv += ["--link-mode", "copy", "--no-compile-bytecode", "--quiet", "-r", lock]
+        _uv(argv, target, doing=f"installing wheels for {target}")
     tidy(folder)
 
 
@@ -72,6 +93,9 @@ def tidy(folder: Path) -> None:
     """
     shutil.rmtree(folder / "bin", ignore_errors=True)
     (folder / ".lock").unlink(missing_ok=True)
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink() and not _is_program(path):
+            path.chmod(0o644)
     for info in sorted(folder.glob("*.dist-info")):
         for name in ("REQUESTED", "direct_url.json", "uv_cache.json"):
             (info / name).unlink(missing_ok=True)
@@ -81,14 +105,23 @@ def tidy(folder: Path) -> None:
         record.write_text("".join(f"{line}\n" for line in sorted(kept)), encoding="utf-8")
 
 
-def _for(target: Target) -> list[str]:
-    if target.uv_platform is None:
-        raise PkgbuildError(
-            Kind.NO_WHEEL,
-            f"Wheels for {target} cannot be chosen here: uv knows no {target.architecture} platform."
-            " Release without third-party requirements, or leave that target out.",
-        )
-    return ["--python-version", target.python, "--python-platform", target.uv_platform, "--only-binary", ":all:"]
+def _is_program(path: Path) -> bool:
+    """Whether it can be started at all: some wheels call all of their files programs."""
+    if path.suffix == ".py" or ".so" in path.suffixes:
+        return False  # imported or loaded
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"#!", b"\x7fELF"))
+
+
+@contextmanager
+def _for(target: Target) -> Iterator[list[str]]:
+    """What makes uv choose for ``target``, whatever machine this is."""
+    words = ["--python-version", target.python, "--only-binary", ":all:"]
+    if target.uv_platform is not None:
+        yield [*words, "--python", sys.executable, "--python-platform", target.uv_platform]
+        return
+    with tempfile.TemporaryDirectory(prefix="pi-ota-python-") as folder:
+        yield [*words, "--python", str(interpreter.write(Path(folder), target.machine, target.glibc))]
 
 
 def _uv(argv: Sequence[str | Path], target: Target, *, doing: str, stdin: str | None = None) -> str:
@@ -97,9 +130,20 @@ def _uv(argv: Sequence[str | Path], target: Target, *, doing: str, stdin: str | 
     except ToolError as error:
         if error.status != _NO_SOLUTION:
             raise
-        reason = " ".join(error.said.split())
+        said = " ".join(error.said.split())
         raise PkgbuildError(
             Kind.NO_WHEEL,
-            f"There is no fitting wheel for {target} (Python {target.python}): {reason}"
-            " Pin another version in the requirements, or leave that target out.",
+            f"There is no fitting wheel{_lacking(said)} for {target} (Python {target.python})."
+            " Pin a version that has one; or name another for this target under [[payload.overrides]] in release.toml;"
+            " or leave the target out (`targets` in release.toml, --target)."
+            f" uv said: {said if len(said) <= _SAID_CHARACTERS else f'{said[:_SAID_CHARACTERS]}…'}",
         ) from error
+
+
+def _lacking(said: str) -> str:
+    """`` of PROJECT VERSION``, as far as uv tells which one it could not find."""
+    found = next((match for pattern in _LACKING if (match := pattern.search(said))), None)
+    if found is None:
+        return ""
+    version = found["version"].rstrip(".,")
+    return f" of {found['name']}" + (f" {version}" if version else "")

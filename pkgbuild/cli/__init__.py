@@ -10,6 +10,7 @@ import click
 
 from pkgbuild.cli.build import lock, release_command
 from pkgbuild.cli.look import show
+from pkgbuild.cli.packages import build_command, deb_command
 from pkgbuild.cli.setup import aptly_command, init, keys_group
 from pkgbuild.cli.upkeep import agent_command, resign_command
 from pkgbuild.errors import EXIT_CODES
@@ -19,6 +20,8 @@ _COMMANDS: tuple[click.Command, ...] = (
     keys_group,
     aptly_command,
     release_command,
+    build_command,
+    deb_command,
     lock,
     show,
     agent_command,

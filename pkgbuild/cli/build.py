@@ -19,7 +19,7 @@ _src_option = click.option(
 
 @click.command("release")
 @click.option("--version", required=True, help="Higher than every published one, as 1.2.0.")
-@click.option("--notes", required=True, help="What is new, in one line.")
+@click.option("--notes", default="", help="What is new, in one line; without it the last commit's first line.")
 @click.option("--urgency", required=True, help="scheduled (in the night) or urgent (as soon as nobody is active).")
 @_src_option
 @output.channel_option

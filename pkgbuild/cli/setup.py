@@ -63,4 +63,4 @@ def keys_package(*, version: str, folder: Path) -> None:
             settings.resolve(files.archive.gnupghome or str(archive_home)), files.archive.key, whose="archive"
         )
         with keys.no_agent_left_behind(builder.home):
-            click.echo(keyring.build(builder, archive, version, folder).path)
+            click.echo(keyring.build(builder, archive, version, folder, files.allowed_packages).path)

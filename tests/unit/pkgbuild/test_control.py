@@ -9,7 +9,7 @@ from debian.changelog import Changelog
 from debian.copyright import Copyright
 from debian.deb822 import Deb822
 
-from pkgbuild import control, payload
+from pkgbuild import control, payload, running
 from pkgbuild.control import About, Release, Urgency
 from pkgbuild.errors import EXIT_CODES, Kind, PkgbuildError
 from pkgbuild.targets import Target
@@ -55,19 +55,19 @@ def test_minimum_agent_travels_where_asked_for(release: Release) -> None:
 def test_release_json_is_the_documented_one(release: Release) -> None:
     text = (ROOT / "docs/INTERFACES.md").read_text().split("`release.json`:\n\n```json\n")[1].split("```")[0]
     documented = json.loads(text)
-    ours = control.release_json(release, TARGET, "0123456789ab")
+    ours = running.release_json(release, TARGET, "0123456789ab")
     assert set(ours) == set(documented)
     for key in ("target", "health", "hooks"):
         assert set(ours[key]) == set(documented[key])
     assert json.loads(json.dumps(ours)) == ours
-    assert control.release_json(release, TARGET, None)["deps"] is None
+    assert running.release_json(release, TARGET, None)["deps"] is None
 
 
 def test_launcher_is_plain_shell_and_quotes_what_it_is_given(tmp_path: Path, release: Release) -> None:
     nasty = {"QUOTES": 'it\'s "$HOME" `id`\n2'}
-    service = release.file.service.model_copy(update={"environment": nasty, "arguments": ("a b", "$x")})
+    service = release.file.run.model_copy(update={"environment": nasty, "arguments": ("a b", "$x")})
     file = release.file.model_copy(update={"service": service})
-    text = control.launcher(Release(file, "1.0", Urgency.SCHEDULED, "x"), TARGET)
+    text = running.launcher(Release(file, "1.0", Urgency.SCHEDULED, "x"), TARGET)
     text = text.replace("/usr/bin/python3.13", "/usr/bin/python3")
     run = tmp_path / "run"
     run.write_text(text)
@@ -79,7 +79,7 @@ def test_launcher_is_plain_shell_and_quotes_what_it_is_given(tmp_path: Path, rel
 
 def test_unit_never_names_the_version_and_escapes_percent(release: Release) -> None:
     file = release.file.model_copy(update={"summary": "100% yours"})
-    text = control.unit(file)
+    text = running.unit(file)
     assert "ExecStart=/var/lib/sample-assistant/current/run\n" in text
     assert "Description=100%% yours\n" in text
     assert release.version not in text
@@ -88,7 +88,7 @@ def test_unit_never_names_the_version_and_escapes_percent(release: Release) -> N
 
 def test_unit_is_accepted_by_systemd(tmp_path: Path, release: Release) -> None:
     unit = tmp_path / "sample-assistant.service"
-    unit.write_text(control.unit(release.file).replace("/var/lib/sample-assistant/current/run", "/bin/true"))
+    unit.write_text(running.unit(release.file).replace("/var/lib/sample-assistant/current/run", "/bin/true"))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", unit], check=False, capture_output=True, text=True, timeout=60
     )
@@ -97,14 +97,14 @@ def test_unit_is_accepted_by_systemd(tmp_path: Path, release: Release) -> None:
 
 
 def test_groups_become_sysusers_lines(release: Release) -> None:
-    service = release.file.service.model_copy(update={"groups": ("audio", "gpio")})
-    text = control.sysusers(release.file.model_copy(update={"service": service}))
+    service = release.file.run.model_copy(update={"groups": ("audio", "gpio")})
+    text = running.sysusers(release.file.model_copy(update={"service": service}))
     assert text.splitlines()[1:] == ["m sample-assistant audio", "m sample-assistant gpio"]
 
 
 def test_changelog_and_copyright_are_read_by_debians_own_parsers(release: Release) -> None:
     fields = control.service_fields(release, TARGET, None)
-    entry = Changelog(control.changelog(fields, release.file.maintainer, release.notes, 0), strict=True)
+    entry = Changelog(control.changelog(fields, release.file.maintainer, [release.notes], 0), strict=True)
     assert (entry.package, str(entry.version)) == ("sample-assistant", "1.1.0~rc1")
     assert entry.date == "Thu, 01 Jan 1970 00:00:00 +0000"
     for third_party in ([], [("numpy 2", "BSD")]):

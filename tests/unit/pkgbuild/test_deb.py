@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pkgbuild import control, deb, layers, payload
+from pkgbuild import control, deb, layers, payload, running
 from pkgbuild.control import About, PackageFields, Release, Urgency
 from pkgbuild.deb import Documents
 from pkgbuild.epoch import LAYER_EPOCH, release_epoch
 from pkgbuild.errors import Kind, PkgbuildError
-from pkgbuild.payload import Application
+from pkgbuild.payload import Application, Service
 from pkgbuild.targets import Target
 from tests.support.aptly import plain_payload
 
@@ -113,6 +113,7 @@ def test_service_package_owns_no_file_of_a_release(tmp_path: Path) -> None:
         "./usr/lib/sysusers.d/tiny-assistant.conf",
         "./usr/share/doc/tiny-assistant/changelog.gz",
         "./usr/share/doc/tiny-assistant/copyright",
+        "./usr/share/lintian/overrides/tiny-assistant",
     }
     assert set(found.values()) <= {"drwxr-xr-x root/root", "-rw-r--r-- root/root"}
 
@@ -213,10 +214,12 @@ def test_control_counts_the_installed_size(tmp_path: Path) -> None:
 
 
 def test_templates_are_filled_in_wholly() -> None:
-    for name in ("service.postinst", "service.prerm", "service.postrm"):
-        assert "@" not in control.template(name, NAME="a", VERSION="1")
-    for name in ("layer.postinst", "layer.prerm"):
-        text = control.template(name, PYTHON="/usr/bin/python3", FOLDERS="/usr/lib/a")
+    services = (Service(module="m"), Service(module="m", unit="user"), Service(module="m", unit="user", account="pi"))
+    for service in services:
+        text = "".join(running.scripts("a", service, "1").values())
+        assert "@" not in text.replace("--machine=a@", "").replace("--machine=pi@", "").replace('"$account@"', "")
+    for name in ("layer.preinst", "layer.postinst", "layer.prerm"):
+        text = control.template(name, PYTHON="/usr/bin/python3", FOLDERS="/usr/lib/a", PACKAGE="a")
         assert "@" not in text.replace('"$@"', "")
 
 
@@ -224,6 +227,6 @@ def test_scripts_are_posix_shell() -> None:
     shell = shutil.which("dash")
     assert shell
     for path in sorted((Path(deb.__file__).parent / "templates").iterdir()):
-        if path.suffix in {".postinst", ".prerm", ".postrm"}:
+        if path.suffix in {".preinst", ".postinst", ".prerm", ".postrm"}:
             assert "set -e\n" in path.read_text()
             subprocess.run([shell, "-n", path], check=True)

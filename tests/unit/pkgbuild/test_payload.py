@@ -81,6 +81,41 @@ def test_defaults(tmp_path: Path) -> None:
         ("[payload]", 'targets = ["trixie/mips"]\n[payload]', "'targets.0': unknown architecture 'mips'"),
         ("[payload]", 'oldest_rollback = "v1"\n[payload]', "'v1' is not a version"),
         ("[payload]", "[payload", "is not TOML"),
+        ('[service]\nmodule = "assistant"\n', "", "`service` is missing: say under [service] which module is run"),
+        ('kind = "application"', 'kind = "deb"\nfiles = ["x.deb"]', "a payload of kind 'deb' has no `service`"),
+        ('kind = "application"', 'kind = "deb"\nfiles = []', "payload.files"),
+        (
+            'kind = "application"',
+            'kind = "application"\nlock = "l"\nrequirements = "r"',
+            "name `requirements` or a `lock`, not both",
+        ),
+        (
+            "[service]",
+            '[[payload.overrides]]\nrequirement = "--pre"\n[service]',
+            "'payload.overrides.0.requirement': write a requirement",
+        ),
+        (
+            "[service]",
+            '[[payload.overrides]]\nrequirement = "a==1"\ntargets = ["sid/arm64"]\n[service]',
+            "unknown Debian release 'sid'",
+        ),
+        ("[payload]", '[[assets]]\nname = "A b"\nfolder = "x"\n[payload]', "'assets.0.name': write a name"),
+        ("[payload]", '[[assets]]\nname = "a"\nfolder = "/x"\n[payload]', "'assets.0.folder': name a file inside"),
+        ("[payload]", '[[assets]]\nname = "a"\nfolder = "x"\nsize = 1\n[payload]', "unknown key 'assets.0.size'"),
+        (
+            "[payload]",
+            '[[assets]]\nname = "a"\nfolder = "x"\n[[assets]]\nname = "a"\nfolder = "y"\n[payload]',
+            "two `assets` have the same name",
+        ),
+        ("[payload]", 'packages = ["../x.deb"]\n[payload]', "'packages.0': name a file inside"),
+        ('module = "assistant"', 'module = "a"\nunit = "session"', "'service.unit'"),
+        ('module = "assistant"', 'module = "a"\naccount = "pi"', '`account` is for `unit = "user"`'),
+        (
+            'module = "assistant"',
+            'module = "a"\nunit = "user"\naccount = "pi"\ngroups = ["audio"]',
+            "put the account into them on the device",
+        ),
+        ('module = "assistant"', 'module = "a"\nunit = "user"\naccount = "Pi User"', "write the name of an account"),
     ],
 )
 def test_each_mistake_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:

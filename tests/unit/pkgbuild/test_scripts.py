@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pkgbuild import control
+from pkgbuild import control, running
+from pkgbuild.payload import Service
 
 TOOLS = ("systemd-sysusers", "deb-systemd-helper", "deb-systemd-invoke", "systemctl", "python3.13")
 
@@ -30,7 +31,9 @@ class Machine:
 
     def script(self, name: str, *words: str, version: str = "1.1") -> list[str]:
         """Run a script and return the helpers' calls, in order."""
-        text = control.template(name, NAME="tiny", VERSION=version)
+        unit, _, script_name = name.partition(".")
+        service = Service.model_validate({"module": "tiny", "unit": unit})
+        text = running.scripts("tiny", service, version)[script_name]
         for path in ("/usr/lib/", "/var/lib/", "/run/systemd"):
             text = text.replace(path, f"{self.root}{path}")
         script, log = self.root / "script", self.root / "calls"
@@ -66,7 +69,7 @@ def machine(tmp_path: Path) -> Machine:
 def test_first_installation_activates_enables_and_starts(machine: Machine, *, agent: bool) -> None:
     if agent:
         machine.add_agent()
-    calls = machine.script("service.postinst", "configure")
+    calls = machine.script("system.postinst", "configure")
     assert machine.active() == "1.1"
     assert calls[0] == "systemd-sysusers tiny.conf"
     assert "deb-systemd-helper enable tiny.service" in calls
@@ -75,16 +78,16 @@ def test_first_installation_activates_enables_and_starts(machine: Machine, *, ag
 
 def test_upgrade_beside_the_agent_leaves_the_active_release(machine: Machine) -> None:
     machine.add_agent()
-    machine.script("service.postinst", "configure", version="1.0")
-    calls = machine.script("service.postinst", "configure", "1.0")
+    machine.script("system.postinst", "configure", version="1.0")
+    calls = machine.script("system.postinst", "configure", "1.0")
     assert machine.active() == "1.0"
     assert not [call for call in calls if call.startswith("deb-systemd-invoke")]
     assert not [call for call in calls if "restart" in call]
 
 
 def test_upgrade_without_the_agent_takes_the_new_release_for_the_next_start(machine: Machine) -> None:
-    machine.script("service.postinst", "configure", version="1.0")
-    calls = machine.script("service.postinst", "configure", "1.0")
+    machine.script("system.postinst", "configure", version="1.0")
+    calls = machine.script("system.postinst", "configure", "1.0")
     assert machine.active() == "1.1"
     assert not [call for call in calls if call.startswith("deb-systemd-invoke")]
 
@@ -93,49 +96,49 @@ def test_dangling_current_is_mended_but_nothing_started(machine: Machine) -> Non
     machine.add_agent()
     machine.current.parent.mkdir()
     machine.current.symlink_to(machine.root / "usr/lib/tiny/releases/0.9")
-    calls = machine.script("service.postinst", "configure", "0.9")
+    calls = machine.script("system.postinst", "configure", "0.9")
     assert machine.active() == "1.1"
     assert not [call for call in calls if call.startswith("deb-systemd-invoke")]
 
 
 def test_chroot_without_systemd_starts_nothing(machine: Machine) -> None:
     (machine.root / "run/systemd/system").rmdir()
-    calls = machine.script("service.postinst", "configure")
+    calls = machine.script("system.postinst", "configure")
     assert machine.active() == "1.1"
     assert not [call for call in calls if call.startswith(("deb-systemd-invoke", "systemctl"))]
 
 
 def test_postinst_ignores_other_actions(machine: Machine) -> None:
-    assert machine.script("service.postinst", "triggered", "x") == []
+    assert machine.script("system.postinst", "triggered", "x") == []
     assert not machine.current.parent.exists()
 
 
 def test_removal_stops_upgrade_does_not(machine: Machine) -> None:
-    assert machine.script("service.prerm", "upgrade", "1.2") == []
-    assert machine.script("service.prerm", "remove") == ["deb-systemd-invoke stop tiny.service"]
+    assert machine.script("system.prerm", "upgrade", "1.2") == []
+    assert machine.script("system.prerm", "remove") == ["deb-systemd-invoke stop tiny.service"]
 
 
 def test_installing_again_after_removal_is_a_first_installation(machine: Machine) -> None:
     machine.add_agent()
-    machine.script("service.postinst", "configure")
+    machine.script("system.postinst", "configure")
     state = machine.current.parent / "state/memory"
     state.parent.mkdir()
     state.write_text("x")
-    machine.script("service.postrm", "remove")
+    machine.script("system.postrm", "remove")
     assert state.exists()
-    assert "deb-systemd-invoke start tiny.service" in machine.script("service.postinst", "configure", "1.1")
+    assert "deb-systemd-invoke start tiny.service" in machine.script("system.postinst", "configure", "1.1")
 
 
 def test_purge_leaves_nothing(machine: Machine) -> None:
-    machine.script("service.postinst", "configure")
-    calls = machine.script("service.postrm", "purge")
+    machine.script("system.postinst", "configure")
+    calls = machine.script("system.postrm", "purge")
     assert not machine.current.parent.exists()
     assert calls == ["deb-systemd-helper purge tiny.service"]
 
 
 def test_postrm_of_an_upgrade_changes_nothing(machine: Machine) -> None:
-    machine.script("service.postinst", "configure")
-    assert machine.script("service.postrm", "upgrade", "1.2") == []
+    machine.script("system.postinst", "configure")
+    assert machine.script("system.postrm", "upgrade", "1.2") == []
     assert machine.active() == "1.1"
 
 
