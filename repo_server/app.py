@@ -54,7 +54,7 @@ def create_app(
     bus = app.extensions[events.KEY] = events.Bus(settings.streams)
     here.db.after_commit(bus.publish)
     logs.install(app)
-    measured = metrics.install(app, here)
+    measured = metrics.install(app, here, bus)
     errors.install(app)
     attempts.install(app, settings.failed_attempts_per_minute, clock)
     views.register(app)

@@ -15,6 +15,7 @@ from typing import TypeVar, cast
 import sqlite_utils
 
 from repo_server import migrations
+from repo_server.batches import Batches
 from repo_server.errors import SchemaError
 from repo_server.events import Event, Writer
 from repo_server.group_commit import Durability, GroupCommit
@@ -89,6 +90,16 @@ class Database:
         timeout, the disk is full.
         """
         return self._commits.run(work, durability)
+
+    @property
+    def batches(self) -> Batches:
+        """How many writes have shared a transaction."""
+        return self._commits.batches
+
+    @property
+    def writes_waiting(self) -> int:
+        """How many writes wait for their transaction."""
+        return self._commits.waiting
 
     def after_commit(self, tell: Callable[[list[Event]], None]) -> None:
         """Have ``tell`` called with the events of each transaction (``events.note``) once it is on disk.

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
+from repo_server.batches import Batches
 from repo_server.events import RESET, Event, Writer
 
 _T = TypeVar("_T")
@@ -71,6 +72,12 @@ class GroupCommit:
         self.after_commit: Callable[[list[Event]], None] = lambda _: None
         """Called with the events that a transaction has noted, once it is on disk; must neither wait nor fail."""
         self.epoch = 0
+        self.batches = Batches()
+
+    @property
+    def waiting(self) -> int:
+        """How many works wait for a batch."""
+        return len(self._waiting)
 
     @property
     def mine(self) -> bool:
@@ -131,11 +138,13 @@ class GroupCommit:
                 self._roll_back()
                 self._attempt(batch, savepoints=True)
         except BaseException as error:
+            self.batches.failed += 1
             _fail_all(batch, error)
             self._roll_back()
             if not isinstance(error, Exception):
                 raise
         else:
+            self.batches.committed(len(batch))
             self._tell()
 
     def _attempt(self, batch: list[_Job], *, savepoints: bool) -> None:

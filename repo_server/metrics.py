@@ -22,6 +22,8 @@ from prometheus_client.registry import Collector
 
 from repo_server import answers, freshness
 from repo_server.context import Context
+from repo_server.events import Bus
+from repo_server.gauges import Gauges
 from repo_server.presence import Presence
 from repo_server.store import fleet
 
@@ -39,7 +41,7 @@ _HEARTBEAT = "heartbeat.heartbeat"
 class Metrics:
     """The instruments of one application, in a registry of their own."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, bus: Bus) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "repo_server_requests", "Requests answered.", ("route", "method", "status"), registry=self.registry
@@ -51,6 +53,7 @@ class Metrics:
             registry=self.registry,
         )
         ProcessCollector(registry=self.registry)
+        self.registry.register(Gauges(context, bus))
         self.registry.register(_Fleet(context))
 
     def count(self, route: str | None, method: str, status: int) -> None:
@@ -68,9 +71,9 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def install(app: Flask, context: Context) -> Metrics:
+def install(app: Flask, context: Context, bus: Bus) -> Metrics:
     """Count every request of the application; see ``logs.install`` for when it began."""
-    metrics = app.extensions[KEY] = Metrics(context)
+    metrics = app.extensions[KEY] = Metrics(context, bus)
 
     @app.after_request
     def counted(response: Response) -> Response:

@@ -198,6 +198,15 @@ def admin_keys(connection: sqlite3.Connection, now: datetime, besides: str = "")
     return int(found[0])
 
 
+def first_to_expire(connection: sqlite3.Connection, now: datetime) -> dict[Role, datetime]:
+    """When the first of the keys of a role that are good now expires; without the roles of which none does."""
+    rows = connection.execute(
+        "SELECT role, min(expires_at) FROM api_keys WHERE revoked_at IS NULL AND expires_at > ? GROUP BY role",
+        (times.render(now),),
+    )
+    return {Role(role): times.parse(at) for role, at in rows}
+
+
 def list_api_keys(connection: sqlite3.Connection, query: wire.PageQuery) -> Page[answers.ApiKey]:
     """One page of keys, the oldest first, revoked ones too."""
     return page(

@@ -49,7 +49,7 @@ class Rig:
         futures = []
         for number, work in enumerate(works, start=1):
             futures.append(self.pool.submit(self.commits.run, work, durability))
-            while len(self.commits._waiting) < number:
+            while self.commits.waiting < number:
                 assert not futures[-1].done(), futures[-1].result()
         go.set()
         first.result(30)
@@ -98,6 +98,8 @@ def test_works_that_wait_together_share_one_commit(rig: Rig) -> None:
     assert [future.result() for future in futures] == [1, 1, 1]
     assert rig.words() == ["a", "b", "c"]
     assert count(rig.statements, "BEGIN") == 1
+    alone, of_three = rig.commits.batches.up_to()[0], rig.commits.batches.up_to()[1]
+    assert (alone, of_three, rig.commits.batches.works, rig.commits.waiting) == (1, 2, 4, 0)
 
 
 def test_a_lone_write_has_a_transaction_without_more(rig: Rig) -> None:
@@ -145,6 +147,7 @@ def test_a_commit_that_fails_fails_all_that_were_in_it_and_no_other(rig: Rig) ->
     assert rig.words() == []
     assert rig.commits.run(say("c"), Durability.CRASH) == 1
     assert rig.words() == ["c"]
+    assert (rig.commits.batches.works, rig.commits.batches.failed) == (2, 1)
 
 
 def test_a_file_that_another_process_holds_is_busy_for_all_that_were_in_it(rig: Rig) -> None:
@@ -216,6 +219,8 @@ def test_more_than_a_batch_takes_turns(tmp_path: Path) -> None:
         assert [future.result() for future in futures] == [1] * len(words)
         assert rig.words() == words
         assert count(rig.statements, "BEGIN") == 2
+        assert rig.commits.batches.works == 1 + len(words)
+        assert rig.commits.batches.up_to()[-1] == 3
     finally:
         rig.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
 
 import pytest
@@ -111,6 +112,60 @@ def test_how_old_the_repositorys_signatures_are(service: Service) -> None:
     until = value(samples, "repo_server_repository_valid_until_timestamp_seconds", suite=suite)
     assert until == (service.now + timedelta(days=6)).timestamp()
     assert set(labels_of(samples, "repo_server_repository_age_seconds", "suite")) == {suite}
+
+
+def test_writes_are_counted_by_how_many_shared_a_transaction(service: Service) -> None:
+    def batches(samples: Samples) -> dict[str, float]:
+        return labels_of(samples, "repo_server_commit_writes_bucket", "le")
+
+    before, written = scrape(service), 10
+    for _ in range(written):
+        service.db.write(lambda _: None)
+    with pytest.raises(sqlite3.OperationalError):
+        service.db.write(lambda connection: connection.execute("INSERT INTO nowhere VALUES (1)"))
+    after = scrape(service)
+    assert batches(after)["1.0"] - batches(before)["1.0"] == written
+    assert batches(after)["+Inf"] - batches(before)["+Inf"] == written
+    for name, more in (("commit_writes_count", written), ("commit_writes_sum", written), ("commits_failed_total", 1)):
+        counted = [value(samples, f"repo_server_{name}") or 0 for samples in (before, after)]
+        assert counted[1] - counted[0] == more, name
+
+
+def test_what_is_limited_stands_beside_its_bound(service: Service) -> None:
+    figures = ("requests_waiting", "event_streams", "writes_waiting")
+    samples = scrape(service)
+    assert {name: value(samples, f"repo_server_{name}") for name in figures} == dict.fromkeys(figures, 0)
+    limits = {name: value(samples, f"repo_server_{name}_limit") for name in figures}
+    assert limits == {"requests_waiting": 400, "event_streams": 4, "writes_waiting": 256}
+    watching = service.request("GET", "/api/v1/events", key=service.key("viewer"))
+    assert value(scrape(service), "repo_server_event_streams") == 1
+    watching.close()
+    assert value(scrape(service), "repo_server_event_streams") == 0
+
+
+def test_how_many_have_signed_in(service: Service) -> None:
+    session = service.sign_in(service.key("viewer"))
+    assert value(scrape(service), "repo_server_sessions") == 1
+    service.request("DELETE", "/api/v1/session", session=session)
+    assert value(scrape(service), "repo_server_sessions") == 0
+
+
+def test_which_keys_expire_first(service: Service) -> None:
+    def expiries() -> dict[str, float]:
+        found = labels_of(scrape(service), "repo_server_api_key_expiry_timestamp_seconds", "role")
+        return {role: at - service.now.timestamp() for role, at in found.items()}
+
+    service.key("admin")
+    assert expiries() == {}
+    service.key("viewer", timedelta(days=3))
+    soonest = service.key("viewer", timedelta(days=2))
+    service.key("viewer", timedelta(seconds=10))
+    service.key("builder", timedelta(days=9))
+    service.now += timedelta(seconds=10)  # an expired one is of no interest any more
+    day = 86_400
+    assert expiries() == {"viewer": 2 * day - 10, "builder": 9 * day - 10}
+    service.revoke(soonest)
+    assert expiries() == {"viewer": 3 * day - 10, "builder": 9 * day - 10}
 
 
 @pytest.mark.parametrize(
