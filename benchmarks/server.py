@@ -81,11 +81,23 @@ def open_loop(server: servers.Server) -> list[float]:
 
 def few_and_many(figures: Figures, folder: Path) -> None:
     """Whether the number of registered devices matters."""
-    for name, devices in (("few", FEW), ("many", MANY)):
+    for name, devices in (("few", FEW), ("many", MANY), ("anywhere", FEW)):
         fleet.make(folder / name, devices)
-    with servers.ours(folder / "few") as few, servers.ours(folder / "many") as many:
-        found = alternate({"few": heartbeats(few, FEW), "many": heartbeats(many, MANY)})
+    with (
+        servers.ours(folder / "few") as few,
+        servers.ours(folder / "many") as many,
+        servers.ours(folder / "anywhere", one_processor="false") as anywhere,
+    ):
+        found = alternate(
+            {"few": heartbeats(few, FEW), "many": heartbeats(many, MANY), "anywhere": heartbeats(anywhere, FEW)}
+        )
         memory = many.peak_memory()
+    figures.add(
+        "heartbeats_kept_to_one_processor",
+        _ratio(found["few"], found["anywhere"]),
+        "ratio",
+        beside=f"{_list(found['few'])} of {_list(found['anywhere'])} per second on whichever is free",
+    )
     figures.add(
         "heartbeats_with_1000000_of_1000_devices",
         _ratio(found["many"], found["few"]),

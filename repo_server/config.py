@@ -34,6 +34,8 @@ class Settings(BaseModel):
     port: int = Field(default=8000, ge=0, le=65535)
     threads: int = Field(default=16, ge=1, le=256)
     """A download holds a thread while it lasts."""
+    one_processor: bool = True
+    """The worker keeps to one processor, on which its threads change places faster than across two."""
     heartbeat_seconds: int = Field(default=300, ge=1, le=86_400)
     """What devices are told; they add jitter."""
     heartbeat_seconds_at_most: int = Field(default=3600, ge=1, le=86_400)

@@ -6,8 +6,14 @@ One worker process with threads: group commit, event stream and rate limits live
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
+from repo_server import processors as _processors
 from repo_server.config import load as _load  # gunicorn has a setting called config
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]  # it has none
+    from gunicorn.workers.base import Worker  # type: ignore[import-untyped]
 
 _settings = _load({}, os.environ)
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
@@ -38,3 +44,11 @@ secure_scheme_headers: dict[str, str] = {}
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - not a file of ours
 # systemd steers the process; a second way in is not needed.
 control_socket_disable = True
+
+
+def post_fork(server: Arbiter, worker: Worker) -> None:
+    """Called by gunicorn in the worker's process, before it loads the application."""
+    if _settings.one_processor:
+        chosen = _processors.keep_to_one()
+        if chosen is not None:
+            server.log.info("worker %s keeps to processor %s", worker.pid, chosen)

@@ -144,19 +144,15 @@ class Campaign:
     def _start(self) -> RunningServer:
         return self._stack.enter_context(running_server(self.folder))
 
-    def _workers(self) -> list[int]:
-        master = self.server.process.pid
-        return [int(each) for each in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
-
     def _kill_worker(self) -> None:
-        killed = self._workers()
+        killed = self.server.workers()
         for worker in killed:
             os.kill(worker, signal.SIGKILL)
-        while not set(self._workers()) - set(killed):  # gunicorn starts another
+        while not set(self.server.workers()) - set(killed):  # gunicorn starts another
             time.sleep(0.01)
 
     def _kill_server(self) -> None:
-        workers = self._workers()
+        workers = self.server.workers()
         self.server.process.kill()  # first, or it would start new ones
         for worker in workers:
             os.kill(worker, signal.SIGKILL)

@@ -42,11 +42,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def ours(state: Path) -> Iterator[Server]:
-    """`repo-server serve` with its own settings."""
+def ours(state: Path, **settings: str) -> Iterator[Server]:
+    """`repo-server serve` with its own settings, and these."""
     port = free_port()
     command = [sys.executable, "-m", "repo_server", "serve", "--state", str(state), "--host", "127.0.0.1"]
-    with _running([*command, "--port", str(port)], port, "/readyz", state / "server.log") as server:
+    environ = {f"REPO_SERVER_{name.upper()}": value for name, value in settings.items()}
+    with _running([*command, "--port", str(port)], port, "/readyz", state / "server.log", environ=environ) as server:
         yield server
 
 

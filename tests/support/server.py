@@ -68,6 +68,11 @@ class RunningServer:
     def database(self) -> Path:
         return self.state / "repo_server.db"
 
+    def workers(self) -> list[int]:
+        """gunicorn's worker processes."""
+        master = self.process.pid
+        return [int(each) for each in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+
     def stderr(self) -> str:
         return self.log.read_text()
 

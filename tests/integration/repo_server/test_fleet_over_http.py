@@ -92,7 +92,7 @@ def test_what_was_acknowledged_is_there_after_the_server_was_killed(tmp_path: Pa
     with running_server(tmp_path) as server:
         enrollment = server.secrets["enrollment_token"]
         assert server.request("POST", "/api/v1/devices/", body=registration(), token=enrollment).status == 201
-        workers = _workers(server)
+        workers = server.workers()
         server.process.kill()  # first, or it would start new ones
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
@@ -104,7 +104,7 @@ def test_what_was_acknowledged_is_there_after_the_server_was_killed(tmp_path: Pa
 
 def test_sigterm_ends_the_server_cleanly(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
-        assert len(_workers(server)) == 1
+        assert len(server.workers()) == 1
     assert server.process.returncode == 0
     assert "Traceback" not in server.stderr()
 
@@ -116,8 +116,3 @@ def test_a_token_of_another_device_is_no_token(device: Fleet, server: RunningSer
         assert (answer.status, answer.error["kind"]) == (401, "unauthorized")
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="pi-ota"'
     assert dump(server) == before
-
-
-def _workers(server: RunningServer) -> list[int]:
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
-    return [int(child) for child in children.split()]
