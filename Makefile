@@ -97,6 +97,10 @@ gate-campaign: setup ## the gate in every zone on every day of twenty years, and
 fuzz-api: setup ## schemathesis with N=20 cases of each endpoint, as everyone who may ask, with sequences of requests (minutes)
 	@PI_OTA_FUZZ=$(N) $(PYTEST) -n $(JOBS) --timeout 3600 tests/integration/repo_server/test_schemathesis.py
 
+.PHONY: check-packages
+check-packages: setup ## packages of both examples and others, for every target: lintian, reproducible, contents, purged clean (minutes)
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTHON) -m tests.packages
+
 .PHONY: bench-device
 bench-device: setup ## what the agent costs a device: memory, wake-ups, writes, bytes, downtime (boots the virtual Pi)
 	@$(PYTHON) -m benchmarks.device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -205,9 +206,19 @@ def control(fields: PackageFields, about: About, installed_kib: int) -> str:
         paragraph["Homepage"] = about.homepage
     for name, value in fields.more.items():
         paragraph[name] = value
-    lines = [f" {line.strip()}" if line.strip() else " ." for line in fields.extended.strip().splitlines()]
-    paragraph["Description"] = "\n".join([fields.summary, *lines])
+    given = [
+        wrapped
+        for line in fields.extended.strip().splitlines()
+        for wrapped in textwrap.wrap(line.strip(), _COLUMNS) or [""]
+    ]
+    lines = [f" {line}" if line else " ." for line in given]
+    paragraph["Description"] = "\n".join([_synopsis(fields.summary), *lines])
     return str(paragraph)
+
+
+def _synopsis(summary: str) -> str:
+    """As Debian's policy has it (3.4.1): no article in front, no full stop at the end."""
+    return re.sub(r"^(an?|the) ", "", summary, flags=re.IGNORECASE).rstrip(".") or summary
 
 
 def changelog(fields: PackageFields, maintainer: str, changes: Sequence[str], epoch: int) -> str:

@@ -54,6 +54,12 @@ class Override:
     tags: tuple[str, ...]
 
 
+_SIGNATURE = Override(
+    "The builder's signature, which dpkg and apt ignore; devices check it before they install the package.",
+    ("misplaced-extra-member-in-deb",),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Documents:
     """What goes into ``/usr/share/doc`` and into the scripts of one package."""
@@ -86,10 +92,10 @@ def build(
     docs.joinpath(name).write_bytes(gzip.compress(documents.changelog.encode(), 9, mtime=0))
     docs.joinpath("copyright").write_text(documents.copyright, encoding="utf-8")
 
-    if documents.overrides:
-        overrides = tree / "usr/share/lintian/overrides"
-        overrides.mkdir(parents=True)
-        (overrides / fields.package).write_text(_overrides(fields.package, documents.overrides), encoding="utf-8")
+    overrides = tree / "usr/share/lintian/overrides"
+    overrides.mkdir(parents=True)
+    text = _overrides(fields.package, (*documents.overrides, _SIGNATURE))
+    (overrides / fields.package).write_text(text, encoding="utf-8")
 
     debian = tree / "DEBIAN"
     debian.mkdir()

@@ -26,6 +26,10 @@ _OVERRIDES = (
         "Trust follows the package: a policy that a newer version drops has to go at once, as no conffile does.",
         ("file-in-etc-not-marked-as-conffile",),
     ),
+    Override(
+        "What devices take from the fleet's repository is said by the fleet, with the keys that it is signed by.",
+        ("package-installs-apt-preferences",),
+    ),
 )
 
 

@@ -112,6 +112,25 @@ def test_changelog_and_copyright_are_read_by_debians_own_parsers(release: Releas
         assert Copyright(text.splitlines(keepends=True), strict=True).header["Upstream-Name"] == "assistant"
 
 
+@pytest.mark.parametrize(
+    ("summary", "synopsis"),
+    [
+        ("An assistant.", "assistant"),
+        ("the voice of a house", "voice of a house"),
+        ("another one", "another one"),
+        ("A .", "A ."),
+    ],
+)
+def test_descriptions_are_as_debian_has_them(release: Release, summary: str, synopsis: str) -> None:
+    long = f"{'word ' * 40}\n\n  and more  "
+    file = release.file.model_copy(update={"summary": summary, "description": long})
+    fields = control.service_fields(Release(file, "1.0", Urgency.URGENT, "x"), TARGET, None)
+    first, *rest = Deb822(control.control(fields, About.of(file), 1))["Description"].splitlines()
+    assert first == synopsis
+    assert max(map(len, rest)) <= 80
+    assert rest[-2:] == [" .", " and more"]
+
+
 @pytest.mark.parametrize("notes", ["", " \n ", "x" * 501, "bell\a"])
 def test_notes_that_do_not_fit_are_refused(notes: str) -> None:
     with pytest.raises(PkgbuildError, match="The notes") as caught:
