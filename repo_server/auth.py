@@ -57,7 +57,7 @@ def check_api_key(right: Right, *, use: bool = True) -> None:
     Raises ``UnauthorizedError``, and ``ForbiddenError`` where the role does not allow it or a session's request may not
     come from a page of ours.
     """
-    by_session = not request.headers.get(API_KEY_HEADER) and session_cookie.presented() is not None
+    by_session = API_KEY_HEADER not in request.headers and session_cookie.presented() is not None
     key = session(use=use)[0].key if by_session else api_key()
     if not allows(key.role, right):
         able = ", ".join(roles_with(right))

@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,8 @@ class Caller:
     arguments: tuple[str, ...]
     cases: int
     phases: str = "coverage,fuzzing"
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """By the name of the security scheme."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,8 @@ def run(server: RunningServer, tmp_path: Path, caller: Caller, parameters: dict[
     """Fails with schemathesis's own report where it has found anything."""
     settings = tmp_path / "schemathesis.toml"
     fixed = "".join(f'"path.{name}" = "{value}"\n' for name, value in parameters.items())
-    settings.write_text((f"[parameters]\n{fixed}\n" if fixed else "") + SETTINGS.read_text())
+    keys = "".join(f'[auth.openapi.{scheme}]\napi_key = "{value}"\n' for scheme, value in caller.keys.items())
+    settings.write_text((f"[parameters]\n{fixed}\n" if fixed else "") + keys + SETTINGS.read_text())
     tomllib.loads(settings.read_text())
     phases = "coverage,fuzzing,stateful" if FUZZ else caller.phases
     done = subprocess.run(
@@ -76,11 +79,12 @@ def test_a_key_of_each_role(fuzzed: RunningServer, tmp_path: Path, role: str, ca
 def test_a_session(fuzzed: RunningServer, tmp_path: Path) -> None:
     signed_in = fuzzed.request("POST", SESSION, key=fuzzed.key("admin"))
     assert signed_in.status == 201
-    sent = {"Cookie": signed_in.headers["Set-Cookie"].partition(";")[0], "X-CSRF-Token": signed_in.json["csrf_token"]}
-    headers = [part for name, value in sent.items() for part in ("--header", f"{name}: {value}")]
+    cookie, token = signed_in.headers["Set-Cookie"].partition(";")[0], signed_in.json["csrf_token"]
+    sent = {"Cookie": cookie, "X-CSRF-Token": token}
+    keys = {"Session": cookie.partition("=")[2], "CsrfToken": token}
     left_out = ("--exclude-path", STREAM, "--exclude-name", f"DELETE {SESSION}")  # it would sign itself out
     before = fuzzed.stderr()
-    run(fuzzed, tmp_path, Caller((*headers, *left_out), 1, "fuzzing"), {})
+    run(fuzzed, tmp_path, Caller(left_out, 1, "fuzzing", keys), {})
     lines = fuzzed.stderr().removeprefix(before).splitlines()
     assert [line for line in lines if "POST /api/v1/api-keys/ 201 " in line and " who=key:test%20admin " in line]
     assert fuzzed.request("GET", SESSION, headers=sent).json == signed_in.json

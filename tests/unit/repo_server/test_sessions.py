@@ -173,6 +173,7 @@ def test_a_key_in_the_header_goes_before_the_cookie(service: Service) -> None:
     assert answer.status_code == 403
     assert "a key of the role viewer" in answer.get_json()["error"]["message"]
     assert service.request("GET", FLEET, key="pik_wrong", session=session).status_code == 401
+    assert service.request("GET", FLEET, key="", session=session).status_code == 401
     # What no other site can send needs no further token.
     answer = service.request("PATCH", A_DEVICE, {"name": "x"}, key=service.key("operator"), session=session)
     assert answer.status_code == 200
