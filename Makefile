@@ -93,6 +93,10 @@ gate-campaign: setup ## the gate in every zone on every day of twenty years, and
 	@PI_OTA_CAMPAIGN=1 $(PYTEST) -n $(JOBS) --timeout 3600 tests/property/test_pi_hook_nights.py \
 	  tests/integration/pi_hook_daemon/test_waiting.py
 
+.PHONY: rollout-campaign
+rollout-campaign: setup ## some hundreds of stories of operators, devices and the clock: rules that hold for every rollout (minutes)
+	@PI_OTA_CAMPAIGN=1 $(PYTEST) -n $(JOBS) --timeout 3600 tests/property/test_repo_server_rollouts.py
+
 .PHONY: fuzz-api
 fuzz-api: setup ## schemathesis with N=20 cases of each endpoint, as everyone who may ask, with sequences of requests (minutes)
 	@PI_OTA_FUZZ=$(N) $(PYTEST) -n $(JOBS) --timeout 3600 tests/integration/repo_server/test_schemathesis.py

@@ -16,7 +16,8 @@ import pytest
 from pi_hook.policy import Decided, Decision, Rules, Situation, Urgency, decide
 from pi_hook.reasons import Reason
 from pi_hook.window import Window, wall_time, windows_from
-from tests.support.zones import BEHAVIOURS, CAMPAIGN, FIRST, LAST, WITH_TRANSITIONS, ZONES, transitions
+from tests.support.campaign import CAMPAIGN
+from tests.support.zones import BEHAVIOURS, FIRST, LAST, WITH_TRANSITIONS, ZONES, transitions
 
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 RULES = Rules()

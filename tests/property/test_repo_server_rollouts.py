@@ -1,8 +1,12 @@
-"""Whatever operators, devices and the clock do, in whatever order: rules that hold for every rollout."""
+"""Whatever operators, devices and the clock do, in whatever order: rules that hold for every rollout.
+
+``make test`` plays a few stories, ``make rollout-campaign`` some hundreds, and longer ones.
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from repo_server.context import KEY
 from repo_server.lifecycle import FINAL, STARTED, Status
 from repo_server.store import rollouts, updates
 from repo_server.versions import compare
+from tests.support.campaign import CAMPAIGN
 from tests.support.fleet_bodies import announcement, heartbeat, status, statuses
 from tests.unit.repo_server.conftest import Service
 
@@ -216,7 +221,16 @@ class Rollouts(RuleBasedStateMachine):
         return next((item for item in items if item["device_id"] == device), None)
 
 
-TestRollouts = Rollouts.TestCase
-TestRollouts.settings = settings(
-    max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+def cases(classes: int, stories: int, steps: int) -> Iterator[tuple[str, type]]:
+    """Test cases of the same rules, so that processes can share them; each has stories of its own."""
+    for number in range(1, classes + 1):
+        machine: Any = type(f"Rollouts{number}", (Rollouts,), {})
+        case = machine.TestCase
+        case.settings = settings(
+            max_examples=stories, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        )  # fmt: skip
+        yield f"TestRollouts{number}", case
+
+
+globals().update(cases(classes=8, stories=40, steps=60) if CAMPAIGN else cases(classes=1, stories=12, steps=25))

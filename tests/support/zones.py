@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
+from tests.support.campaign import CAMPAIGN
+
 ZONES = sorted(name for name in available_timezones() if not name.startswith(("posix", "right")))
-CAMPAIGN = os.environ.get("PI_OTA_CAMPAIGN") == "1"
-"""``make gate-campaign``: everything, instead of the sample that fits into ``make test``."""
 FIRST, LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in ((2010, 2030) if CAMPAIGN else (2023, 2028)))
 _STEP = timedelta(days=3)
 _SECOND = timedelta(seconds=1)

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from pi_hook.ports import Request, Step
 from pi_hook.zone import NamedZone
 from tests.integration.pi_hook_daemon.story import Device
+from tests.support.campaign import CAMPAIGN
 from tests.support.pi_hook_fakes import START, FakeClock, FakeRunningStep, Release
-from tests.support.zones import CAMPAIGN
 
 HOUR = 3600.0
 YEAR = 365 * 24 * HOUR
