@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from pkgbuild.aptly import Listed
+    from pkgbuild.assets import AssetLayer
     from pkgbuild.control import PackageFields, Release
     from pkgbuild.deb import BuiltDeb, Documents
     from pkgbuild.payload import Payload
@@ -91,6 +92,7 @@ class Builder:
         self._progress = progress
         self._allowed = {release.name, *allowed}
         self._finished: dict[Path, BuiltDeb] = {}
+        self._assets: dict[str, AssetLayer] | None = None
 
     def build(self, resolved: Mapping[Target, Resolved | None], repository: Repository) -> list[TargetPackages]:
         """Build, sign and read back. Raises ``PkgbuildError``."""
@@ -175,7 +177,9 @@ class Builder:
 
     def _asset_layers(self, target: Target, repository: Repository) -> list[_Made | Listed]:
         found: list[_Made | Listed] = []
-        for layer in {one.identity: one for one in assets.find(self._payload)}.values():
+        if self._assets is None:
+            self._assets = {one.identity: one for one in assets.find(self._payload)}
+        for layer in self._assets.values():
             fields = control.asset_fields(self._payload.file, layer.name, layer.identity)
             shared = self._shared(fields, f"{target}", target.debian, repository, self._out(None))
             if shared is None:

@@ -30,6 +30,8 @@ from repo_server.waves import FailureLimit, Wave, problem
 
 NAME = r"^[a-z0-9][a-z0-9.+-]+$"
 VERSION = r"^[0-9][A-Za-z0-9.+~-]*$"
+PACKAGE_VERSION = r"^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$"
+"""Of a package of a release, which somebody else may have built: with an epoch."""
 CHANNEL = r"^[a-z0-9][a-z0-9.+-]*$"
 UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 UUID7 = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
@@ -72,6 +74,7 @@ ReportedZone = Annotated[str, StringConstraints(pattern=ZONE, max_length=64)]
 """A device goes by its own zone data, which may be newer than ours: it is not turned away for a zone unknown here."""
 PackageName = Annotated[str, StringConstraints(pattern=NAME, max_length=200)]
 Version = Annotated[str, StringConstraints(pattern=VERSION, max_length=128)]
+PackageVersion = Annotated[str, StringConstraints(pattern=PACKAGE_VERSION, max_length=128)]
 Channel = Annotated[str, StringConstraints(pattern=CHANNEL, max_length=64)]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)]
 Token = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=32)]
@@ -163,7 +166,7 @@ class Package(Body):
     """One published .deb of a release."""
 
     package: PackageName
-    version: Version
+    version: PackageVersion
     debian: Token
     architecture: Token
     size: Count

@@ -71,11 +71,12 @@ def _look_at(subject: Subject, work: Path, output: Path, report: Report) -> None
             version,
             work / f"one-{version}",
             output / version,
-            targets=subject.targets,
+            # the first is there to be upgraded from
+            targets=[target for target in subject.targets if target.architecture == "amd64" or number],
             locks=locks,
             umask=_UMASKS[0],
         )
-        for version in subject.versions
+        for number, version in enumerate(subject.versions)
     ]
     targets = ", ".join(sorted({target.architecture for target in subject.targets}))
     debians = ", ".join(sorted({target.debian for target in subject.targets}))

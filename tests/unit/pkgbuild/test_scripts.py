@@ -12,7 +12,16 @@ import pytest
 from pkgbuild import control, running
 from pkgbuild.payload import Service
 
-TOOLS = ("systemd-sysusers", "deb-systemd-helper", "deb-systemd-invoke", "systemctl", "python3.13")
+TOOLS = (
+    "systemd-sysusers",
+    "deb-systemd-helper",
+    "deb-systemd-invoke",
+    "systemctl",
+    "loginctl",
+    "chown",
+    "getent",
+    "python3.13",
+)
 
 
 @dataclass
@@ -140,6 +149,84 @@ def test_postrm_of_an_upgrade_changes_nothing(machine: Machine) -> None:
     machine.script("system.postinst", "configure")
     assert machine.script("system.postrm", "upgrade", "1.2") == []
     assert machine.active() == "1.1"
+
+
+# A user unit, under which the assistant runs as an account
+
+
+def lingers(machine: Machine) -> bool:
+    return (machine.root / "var/lib/systemd/linger/tiny").exists()
+
+
+def test_a_user_unit_is_enabled_and_runs_from_the_boot_on(machine: Machine) -> None:
+    calls = machine.script("user.postinst", "configure")
+    assert machine.active() == "1.1"
+    assert (machine.current.parent / "state").stat().st_mode & 0o777 == 0o750
+    for call in (
+        "systemd-sysusers tiny.conf",
+        f"chown tiny: {machine.current.parent}/state",
+        "deb-systemd-helper --user enable tiny.service",
+        "deb-systemd-helper purge tiny.service",
+        "loginctl enable-linger tiny",
+        "systemctl --user --machine=tiny@ daemon-reload",
+    ):
+        assert call in calls
+    assert calls[-1] == "deb-systemd-invoke --user start tiny.service"
+
+
+def test_an_upgrade_of_a_user_unit_starts_and_restarts_nothing(machine: Machine) -> None:
+    machine.add_agent()
+    machine.script("user.postinst", "configure", version="1.0")
+    calls = machine.script("user.postinst", "configure", "1.0")
+    assert machine.active() == "1.0"
+    assert not [call for call in calls if call.startswith("deb-systemd-invoke")]
+
+
+def test_in_a_chroot_it_lingers_by_file_and_no_more_once_removed(machine: Machine) -> None:
+    (machine.root / "run/systemd/system").rmdir()
+    machine.script("user.postinst", "configure")
+    assert lingers(machine)
+    assert machine.script("user.prerm", "remove") == []
+    machine.script("user.postrm", "remove")
+    assert not (machine.root / "var/lib/systemd/linger").exists()
+    assert machine.script("user.postrm", "purge") == ["deb-systemd-helper --user purge tiny.service"]
+    assert not machine.current.parent.exists()
+
+
+def test_an_account_that_lingered_before_does_so_afterwards(machine: Machine) -> None:
+    (machine.root / "var/lib/systemd/linger").mkdir(parents=True)
+    (machine.root / "var/lib/systemd/linger/tiny").touch()
+    assert "loginctl enable-linger tiny" not in machine.script("user.postinst", "configure")
+    calls = machine.script("user.postrm", "remove")
+    assert "loginctl disable-linger tiny" not in calls
+    assert lingers(machine)
+
+
+def test_removal_of_a_user_unit_stops_it_upgrade_does_not(machine: Machine) -> None:
+    assert machine.script("user.prerm", "upgrade", "1.2") == []
+    assert machine.script("user.prerm", "remove") == ["deb-systemd-invoke --user stop tiny.service"]
+    machine.script("user.postinst", "configure")
+    assert machine.script("user.postrm", "upgrade", "1.2") == []
+    assert "loginctl disable-linger tiny" in machine.script("user.postrm", "remove")
+
+
+def test_an_account_that_the_device_lacks_ends_the_installation(machine: Machine) -> None:
+    (machine.root / "bin/getent").write_text("#!/bin/sh\nexit 2\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        machine.script("user.postinst", "configure")
+    assert not machine.current.is_symlink()
+
+
+@pytest.mark.parametrize(("board", "status"), [("armv6l", 1), ("armv7l", 0), ("aarch64", 0)])
+def test_armv7_code_is_not_for_an_armv6_board(tmp_path: Path, board: str, status: int) -> None:
+    (tmp_path / "uname").write_text(f"#!/bin/sh\necho {board}\n")
+    (tmp_path / "uname").chmod(0o755)
+    script = tmp_path / "preinst"
+    script.write_text(control.template("layer.preinst", PACKAGE="tiny-deps-0123456789ab"))
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(["sh", script, "install"], check=False, capture_output=True, text=True, env={"PATH": path})
+    assert done.returncode == status
+    assert ("tiny-deps-0123456789ab needs an ARMv7 processor" in done.stderr) == bool(status)
 
 
 def test_layer_compiles_at_install_and_leaves_no_byte_code_behind(tmp_path: Path) -> None:

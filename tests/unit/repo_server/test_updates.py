@@ -67,6 +67,14 @@ def test_a_wrong_announcement_is_refused_by_name(service: Service, wrong: dict[s
     assert answer.get_json()["error"]["message"].startswith(f"{names}:")
 
 
+def test_a_package_that_somebody_else_has_built_may_have_an_epoch(service: Service) -> None:
+    body = announcement()
+    body["packages"].append({**body["packages"][0], "package": "vosk", "version": "1:2.0-1"})
+    answer = announce(service, body)
+    assert answer.status_code == 201
+    assert ("vosk", "1:2.0-1") in {(one["package"], one["version"]) for one in answer.get_json()["packages"]}
+
+
 def test_updates_are_listed_newest_first_and_by_filter(service: Service) -> None:
     key = service.key("viewer")
     made = []
