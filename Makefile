@@ -47,14 +47,32 @@ serve: setup ## run aptly and the server on port 8000 with a state folder of the
 .PHONY: release
 release: setup ## build, sign, publish, announce: VERSION=1.0.0 NOTES="…" URGENCY=scheduled SRC=examples/sample_assistant
 	@$(PYTHON) -m pkgbuild release --version "$$VERSION" --notes "$$NOTES" --urgency "$$URGENCY" --src "$$SRC" \
+	  $${CHANNEL:+--channel "$$CHANNEL"} $${DRY_RUN:+--dry-run}
+
+.PHONY: promote
+promote: setup ## publish a release on another channel as well, without building: NAME=… VERSION=1.0.0 FROM=beta TO=stable
+	@$(PYTHON) -m pkgbuild promote "$$NAME" "$$VERSION" $${FROM:+--from "$$FROM"} $${TO:+--to "$$TO"}
+
+.PHONY: withdraw
+withdraw: setup ## take a release back, at the server and out of the repository: NAME=… VERSION=1.0.0
+	@$(PYTHON) -m pkgbuild withdraw "$$NAME" "$$VERSION" $${CHANNEL:+--channel "$$CHANNEL"}
+
+.PHONY: rollback
+rollback: setup ## release an older content as a higher version: NAME=… OLD=1.0.0 VERSION=1.2.0 NOTES="…" URGENCY=urgent
+	@$(PYTHON) -m pkgbuild rollback "$$NAME" --to "$$OLD" --version "$$VERSION" --notes "$$NOTES" --urgency "$$URGENCY" \
 	  $${CHANNEL:+--channel "$$CHANNEL"}
+
+.PHONY: prune
+prune: setup ## remove releases that no device needs any more: KEEP=3 stay in any case, DRY_RUN=1 only tells
+	@$(PYTHON) -m pkgbuild prune $${KEEP:+--keep "$$KEEP"} $${CHANNEL:+--channel "$$CHANNEL"} $${DRY_RUN:+--dry-run}
 
 # Through the environment and not expanded, so that quotes, backticks and dollars in the notes stay what they are.
 override VERSION := $(value VERSION)
 override NOTES := $(value NOTES)
 override URGENCY := $(value URGENCY)
 override SRC := $(value SRC)
-export VERSION NOTES URGENCY SRC CHANNEL
+override NAME := $(value NAME)
+export VERSION NOTES URGENCY SRC CHANNEL NAME FROM TO OLD KEEP DRY_RUN
 export PKGBUILD_CONFIG ?= $(STATE)/pkgbuild.toml
 
 .PHONY: agent
@@ -112,6 +130,10 @@ bench-device: setup ## what the agent costs a device: memory, wake-ups, writes, 
 .PHONY: bench-server
 bench-server: setup ## what the server bears: heartbeats beside bare Flask and gooseBit, 1,000 to 1,000,000 devices (minutes)
 	@$(PYTHON) -m benchmarks.server
+
+.PHONY: bench-release
+bench-release: setup ## what a release costs, beside dpkg-deb, debsigs and aptly by hand, with 10 to 1,000 releases (minutes)
+	@$(PYTHON) -m benchmarks.release
 
 .PHONY: kill-server
 kill-server: setup ## SIGKILL the server's worker or the whole server N=20 times under load: nothing acknowledged is lost

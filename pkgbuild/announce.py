@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
 
 import requests
 
@@ -41,28 +42,42 @@ class Announcer:
 
     def check(self) -> None:
         """See that the server answers and knows the key, before anything is published."""
-        answer = self._call("GET", params={"limit": "1"})
+        answer = self._call("GET", _PATH, params={"limit": "1"})
         # 403: the key is known but may not list; whether it may announce, only announcing tells
         if answer.status_code == _UNAUTHORIZED or answer.status_code >= _SERVER_ERROR:
             raise self._refused(answer)
 
+    def releases(self, name: str, version: str | None = None) -> dict[str, Any]:
+        """What the server says of the releases of an assistant: its updates, the versions in use and on offer.
+
+        With a version only its updates, with their packages.
+        """
+        answer = self._call("GET", f"/api/v1/releases/{quote(name)}", params={"version": version} if version else {})
+        return self._content(answer, {_OK})
+
+    def withdraw(self, update_id: str) -> None:
+        """Let nobody be granted the update any more. Again changes nothing."""
+        self._content(self._call("POST", f"{_PATH}{update_id}/withdraw"), {_OK})
+
     def announce(self, update: dict[str, Any]) -> dict[str, Any]:
         """Announce; returns the update as the server recorded it. The very same announced again is no error."""
-        answer = self._call("POST", json=update)
-        if answer.status_code not in {_OK, _CREATED}:
+        return self._content(self._call("POST", _PATH, json=update), {_OK, _CREATED})
+
+    def _content(self, answer: requests.Response, good: set[int]) -> dict[str, Any]:
+        if answer.status_code not in good:
             raise self._refused(answer)
         try:
-            recorded = answer.json()
+            content = answer.json()
         except requests.JSONDecodeError as error:
             raise self._refused(answer) from error
-        if not isinstance(recorded, dict):
+        if not isinstance(content, dict):
             raise self._refused(answer)
-        return recorded
+        return content
 
-    def _call(self, method: str, **values: Wire) -> requests.Response:
+    def _call(self, method: str, path: str, **values: Wire) -> requests.Response:
         try:
             return requests.request(
-                method, self._url + _PATH, headers=self._headers, timeout=self._timeout, allow_redirects=False, **values
+                method, self._url + path, headers=self._headers, timeout=self._timeout, allow_redirects=False, **values
             )
         except requests.RequestException as error:
             raise PkgbuildError(

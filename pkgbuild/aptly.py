@@ -5,33 +5,34 @@ aptly 1.5 loses packages on concurrent calls that change something: callers hold
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import requests
-from aptly_api.base import AptlyAPIException  # type: ignore[import-untyped]  # ships no py.typed
-
+from pkgbuild import aptly_errors
 from pkgbuild import aptly_transport as transport
 from pkgbuild.errors import Kind, PkgbuildError, disk_full, is_disk_full
 from pkgbuild.targets import ARCHITECTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from pkgbuild.config import Settings
     from pkgbuild.deb import BuiltDeb
 
 ORIGIN = "pi-ota"
 """Origin and Label of every published distribution; apt refuses the repository on every device if it ever changes."""
-_IN_USE = "resources are used by other tasks"
-_NO_KEY = ("gpg", "sign", "secret key", "passphrase")
 
 
 def repository_name(debian: str, channel: str) -> str:
     """The local repository of aptly behind one channel of one Debian release."""
     return f"pi-ota-{debian}-{channel}"
+
+
+def withdrawn_name(debian: str) -> str:
+    """The local repository, never published, of what was withdrawn: its versions stay used."""
+    return f"pi-ota-withdrawn-{debian}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,23 @@ class Listed:
 class Aptly:
     """One aptly server. Every method raises ``PkgbuildError``: unreachable, disk full, missing key, or refused."""
 
-    def __init__(self, url: str, *, timeout_seconds: float, archive_key: str | None) -> None:
-        """``url`` is http(s) or ``unix:///path``; ``archive_key`` the fingerprint that aptly signs with."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float,
+        archive_key: str | None,
+        login: tuple[str, str] | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        """``url`` is http(s) or ``unix:///path``; ``archive_key`` the fingerprint that aptly signs with.
+
+        ``login`` is user and password of who guards it; ``endpoint`` is where it publishes to, as ``s3:NAME``.
+        """
         self.url = url
         self._key = archive_key
-        self._connection = transport.Connection.to(url, timeout_seconds)
+        self._endpoint = endpoint or ""
+        self._connection = transport.Connection.to(url, timeout_seconds, login)
         self._files = transport.Files(self._connection)
         self._misc = transport.Misc(self._connection)
         self._publish = transport.Publish(self._connection)
@@ -67,7 +80,13 @@ class Aptly:
     def of(cls, settings: Settings) -> Aptly:
         """The one that the settings name."""
         file = settings.file
-        return cls(file.aptly.url, timeout_seconds=file.aptly.timeout_seconds, archive_key=file.archive.key)
+        return cls(
+            file.aptly.url,
+            timeout_seconds=file.aptly.timeout_seconds,
+            archive_key=file.archive.key,
+            login=settings.aptly_login,
+            endpoint=file.aptly.endpoint,
+        )
 
     def close(self) -> None:
         """Close the connection."""
@@ -121,11 +140,11 @@ class Aptly:
             for package in found
         ]
 
-    def upload(self, folder: str, debs: Sequence[BuiltDeb]) -> None:
-        """Upload files into a folder of aptly's, one call a file."""
+    def upload(self, folder: str, debs: Sequence[BuiltDeb], advance: Callable[[int], None]) -> None:
+        """Upload files into a folder of aptly's, one call a file; ``advance`` hears how many bytes have gone."""
         for deb in debs:
             with self._talking(f"uploading {deb.path.name}"):
-                self._files.upload(folder, str(deb.path))
+                self._connection.upload(folder, deb.path, advance)
 
     def uploads(self) -> set[str]:
         """Folders of uploaded files that were not added yet."""
@@ -188,14 +207,14 @@ class Aptly:
             return sorted(
                 (str(point.prefix), str(point.distribution), str(point.sources[0]["Name"]))
                 for point in self._publish.list()
-                if point.source_kind == "snapshot"
+                if point.source_kind == "snapshot" and point.storage == self._endpoint
             )
 
     def published_snapshot(self, prefix: str, distribution: str) -> str | None:
         """The snapshot that is published there, or None."""
         with self._talking("listing what is published"):
             for point in self._publish.list():
-                if (point.prefix, point.distribution) == (prefix, distribution):
+                if (point.storage, point.prefix, point.distribution) == (self._endpoint, prefix, distribution):
                     return str(point.sources[0]["Name"])
         return None
 
@@ -215,7 +234,7 @@ class Aptly:
             "Signing": self._signing(),
         }
         with self._talking(f"publishing {prefix}/{distribution}", signs=True):
-            self._publish.do_post(f"api/publish/{quote(prefix)}", json=body)
+            self._publish.do_post(f"api/publish/{self._at(prefix)}", json=body)
 
     def switch(self, prefix: str, distribution: str, snapshot: str) -> None:
         """Publish another snapshot in the place of the present one."""
@@ -227,52 +246,20 @@ class Aptly:
             "Signing": self._signing(),
         }
         with self._talking(f"publishing {prefix}/{distribution}", signs=True):
-            self._publish.do_put(f"api/publish/{quote(prefix)}/{quote(distribution)}", json=body)
+            self._publish.do_put(f"api/publish/{self._at(prefix)}/{quote(distribution)}", json=body)
 
     def unpublish(self, prefix: str, distribution: str) -> None:
         """Take a distribution out of the published tree."""
         with self._talking(f"withdrawing {prefix}/{distribution}"):
-            self._publish.drop(prefix=prefix, distribution=distribution, force_delete=True)
+            path = f"api/publish/{self._at(prefix)}/{quote(distribution)}"
+            self._publish.do_delete(path, params={"force": "1"})
+
+    def _at(self, prefix: str) -> str:
+        """A prefix as part of an address: with the endpoint before it."""
+        return quote(f"{self._endpoint}:{prefix}" if self._endpoint else prefix)
 
     def _signing(self) -> dict[str, Any]:
         return {"Batch": True, **({"GpgKey": self._key} if self._key else {})}
 
-    @contextmanager
-    def _talking(self, doing: str, *, signs: bool = False) -> Iterator[None]:
-        try:
-            yield
-        except AptlyAPIException as error:
-            raise _refusal(str(error), doing, signs=signs) from error
-        except requests.Timeout as error:
-            raise PkgbuildError(
-                Kind.APTLY_UNREACHABLE,
-                f"aptly at {self.url} did not answer in time while {doing}: look at its log,"
-                " or raise aptly.timeout_seconds.",
-            ) from error
-        except requests.JSONDecodeError as error:
-            raise PkgbuildError(
-                Kind.APTLY_UNREACHABLE, f"{self.url} answers, but not as aptly does: check aptly.url in the settings."
-            ) from error
-        except requests.RequestException as error:
-            raise PkgbuildError(
-                Kind.APTLY_UNREACHABLE,
-                f"aptly does not answer at {self.url} ({doing}): start it with `pkgbuild aptly`, or correct aptly.url.",
-            ) from error
-
-
-def _refusal(words: str, doing: str, *, signs: bool) -> PkgbuildError:
-    if is_disk_full(words):
-        return disk_full("aptly")
-    if _IN_USE in words:
-        return PkgbuildError(
-            Kind.BUSY, f"aptly is at something else ({doing}): wait until the other builder has finished."
-        )
-    if signs and any(word in words.lower() for word in _NO_KEY):
-        return PkgbuildError(
-            Kind.MISSING_KEY,
-            f"The archive key is missing: aptly cannot sign ({words}). Start aptly with the GNUPGHOME that holds the"
-            " archive key (`pkgbuild aptly` does), or restore the key from your backup.",
-        )
-    return PkgbuildError(
-        Kind.PUBLISH_FAILED, f"aptly refused while {doing}: {words}. Run the release again once that is mended."
-    )
+    def _talking(self, doing: str, *, signs: bool = False) -> AbstractContextManager[None]:
+        return aptly_errors.talking(self.url, doing, signs=signs)

@@ -7,8 +7,9 @@ killed can wait for what aptly is still doing for the dead one, before looking a
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 from urllib.parse import quote
 
 import requests
@@ -19,6 +20,10 @@ from aptly_api.parts.publish import PublishAPISection  # type: ignore[import-unt
 from aptly_api.parts.repos import ReposAPISection  # type: ignore[import-untyped]
 from aptly_api.parts.snapshots import SnapshotAPISection  # type: ignore[import-untyped]
 from requests_unixsocket.adapters import UnixAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 Wire: TypeAlias = Any
 """What requests takes and aptly-api-client hands over; neither says its type."""
@@ -38,9 +43,10 @@ class Connection:
     timeout_seconds: float
 
     @classmethod
-    def to(cls, url: str, timeout_seconds: float) -> Connection:
-        """``url`` is http(s) or ``unix:///path``."""
+    def to(cls, url: str, timeout_seconds: float, login: tuple[str, str] | None = None) -> Connection:
+        """``url`` is http(s) or ``unix:///path``; ``login`` is user and password of basic authentication."""
         session = requests.Session()
+        session.auth = login
         base = url
         if url.startswith("unix://"):
             session.mount("http+unix://", UnixAdapter(timeout=timeout_seconds))  # type: ignore[no-untyped-call]
@@ -68,9 +74,15 @@ class Connection:
             said = str(self.call("GET", f"api/tasks/{task}/output").json())
             self.call("DELETE", f"api/tasks/{task}")
             raise AptlyAPIException(said.rpartition(_FAILURE)[2].strip(), status_code=500)
-        returned = self.call("GET", f"api/tasks/{task}/return_value").json()
+        returned = self.call("GET", f"api/tasks/{task}/return_value").json() or {}
         self.call("DELETE", f"api/tasks/{task}")
-        return _Returned(returned["Value"])
+        return _Returned(returned.get("Value"))
+
+    def upload(self, folder: str, path: Path, advance: Callable[[int], None]) -> None:
+        """Send a file, a piece at a time; ``advance`` hears how many bytes have gone. Raises as ``call``."""
+        with path.open("rb") as file:
+            body = _Multipart(file, path.name, path.stat().st_size, advance)
+            self.call("POST", f"api/files/{quote(folder)}", data=body, headers={"Content-Type": body.content_type})
 
     def wait_until_idle(self) -> None:
         """Wait for every task that aptly is at, whoever asked for it. Raises as ``call``."""
@@ -88,6 +100,34 @@ class _Returned:
         return self.value
 
 
+class _Multipart:
+    """One file as a form, read as it is sent: requests itself would hold all of it in memory."""
+
+    def __init__(self, file: BinaryIO, name: str, size: int, advance: Callable[[int], None]) -> None:
+        boundary = uuid.uuid4().hex
+        self.content_type = f"multipart/form-data; boundary={boundary}"
+        disposition = f'Content-Disposition: form-data; name="file"; filename="{name}"'
+        self._head = f"--{boundary}\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n".encode()
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+        self._length = len(self._head) + size + len(self._tail)
+        self._file = file
+        self._advance = advance
+
+    def __len__(self) -> int:
+        return self._length
+
+    def read(self, size: int) -> bytes:
+        """The next piece, of at most ``size`` bytes; empty at the end."""
+        if self._head:
+            piece, self._head = self._head[:size], self._head[size:]
+            return piece
+        if piece := self._file.read(size):
+            self._advance(len(piece))
+            return piece
+        piece, self._tail = self._tail[:size], self._tail[size:]
+        return piece
+
+
 class _Transport:
     """The four calls under every section of aptly-api-client."""
 
@@ -102,9 +142,7 @@ class _Transport:
     def do_post(
         self, urlpath: str, data: Wire = None, params: Wire = None, files: Wire = None, json: Wire = None
     ) -> Wire:
-        if files is not None:
-            return self._connection.call("POST", urlpath, data=data, params=params, files=files)
-        return self._connection.change("POST", urlpath, data=data, params=params, json=json)
+        return self._connection.change("POST", urlpath, data=data, params=params, files=files, json=json)
 
     def do_put(self, urlpath: str, data: Wire = None, files: Wire = None, json: Wire = None) -> Wire:
         return self._connection.change("PUT", urlpath, data=data, files=files, json=json)

@@ -197,7 +197,8 @@ class Builder:
         shared = self._shared(fields, f"{target}", target.debian, repository, self._out(target))
         if shared is None:
             tree = self._tree(target.slug)
-            staged = layers.stage_deps(self._payload, target, found, tree=tree, epoch=LAYER_EPOCH)
+            with self._progress.working(f"{target}: unpacking wheels"):
+                staged = layers.stage_deps(self._payload, target, found, tree=tree, epoch=LAYER_EPOCH)
             shared = self._pack(f"{target}", self._out(target), tree, staged, LAYER_EPOCH)
         return [shared]
 
@@ -232,7 +233,8 @@ class Builder:
     ) -> _Made:
         fields, documents = staged
         about = control.About.of(self._payload.file)
-        path = deb.build(tree, fields, about, documents, out=out, epoch=epoch, compress=compress)
+        with self._progress.working(f"{where}: packing {fields.package}"):
+            path = deb.build(tree, fields, about, documents, out=out, epoch=epoch, compress=compress)
         self._progress.detail(f"{where}: {path.name} {human_size(path.stat().st_size)}")
         shared = versions.is_shared_layer(fields.package)
         return _Made(path, fields, self._remembered(out, fields) if shared else None)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -14,6 +15,8 @@ from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.targets import Target
 from pkgbuild.tomlfile import Table
 from pkgbuild.values import DebianPackage
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def _url(text: str) -> str:
@@ -28,6 +31,14 @@ def _channel(text: str) -> str:
     return text
 
 
+def _endpoint(text: str) -> str:
+    kind, colon, name = text.partition(":")
+    if kind not in {"s3", "filesystem", "swift", "azure"} or not colon or not name or "/" in name or ":" in name:
+        raise ValueError("write s3:NAME or filesystem:NAME, as aptly's own settings call it")
+    return text
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Url = Annotated[str, AfterValidator(_url)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -39,6 +50,13 @@ class AptlySettings(Table):
     """``http://127.0.0.1:8080``, or ``unix:///path`` for a Unix socket."""
     timeout_seconds: Seconds = 300
     """For one call: adding and publishing large packages takes a while."""
+    username: str | None = None
+    password: str | None = None
+    password_file: str | None = None
+    """Of HTTP basic authentication, which a web server in front of aptly asks for: aptly itself asks for nothing."""
+    endpoint: Endpoint | None = None
+    """Where it publishes to, a name of aptly's own settings, as ``s3:NAME`` or ``filesystem:NAME``; its folder
+    ``public`` without it."""
     root: str | None = None
     """Its own folder, where that is on this machine: used to see a full disk before anything is uploaded."""
 
@@ -103,9 +121,33 @@ class Settings:
         """The folder of aptly, where it is on this machine."""
         return self.resolve(self.file.aptly.root) if self.file.aptly.root else None
 
+    @property
+    def published_root(self) -> Path | None:
+        """The folder that aptly publishes into, where that is on this machine."""
+        return self.aptly_root / "public" if self.aptly_root and not self.file.aptly.endpoint else None
+
     def channel(self, named: str | None) -> str:
         """The channel that a command names, else the default one. Raises ``BAD_INPUT``."""
         return channel_name(named or self.file.default_channel)
+
+    @property
+    def aptly_login(self) -> tuple[str, str] | None:
+        """User and password in front of aptly, or None. Raises ``BAD_INPUT``, also where they would travel in clear."""
+        aptly = self.file.aptly
+        if aptly.username is None:
+            return None
+        if aptly.url.startswith("http://") and urlsplit(aptly.url).hostname not in _LOOPBACK:
+            raise PkgbuildError(
+                Kind.BAD_INPUT,
+                f"{aptly.url} would carry aptly's password in clear: put TLS in front, and write https://.",
+            )
+        if aptly.password is not None:
+            return aptly.username, aptly.password
+        if aptly.password_file is None:
+            raise PkgbuildError(
+                Kind.BAD_INPUT, f"{self.path} has no aptly.password or aptly.password_file: set one of them."
+            )
+        return aptly.username, self._secret(aptly.password_file, "The password of aptly")
 
     @property
     def api_key(self) -> str:
@@ -114,16 +156,17 @@ class Settings:
         if server and server.api_key:
             return server.api_key
         if server and server.api_key_file:
-            file = self.resolve(server.api_key_file)
-            try:
-                return file.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise PkgbuildError(
-                    Kind.BAD_INPUT, f"The server's API key cannot be read from {file}: {error.strerror}."
-                ) from error
+            return self._secret(server.api_key_file, "The server's API key")
         raise PkgbuildError(
             Kind.BAD_INPUT, f"{self.path} has no server.api_key or server.api_key_file: set one of them."
         )
+
+    def _secret(self, name: str, what: str) -> str:
+        file = self.resolve(name)
+        try:
+            return file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise PkgbuildError(Kind.BAD_INPUT, f"{what} cannot be read from {file}: {error.strerror}.") from error
 
 
 def channel_name(text: str) -> str:

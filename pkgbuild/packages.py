@@ -40,7 +40,7 @@ def publish(
     if unknown := sorted(set(chosen) - set(known)):
         raise PkgbuildError(Kind.BAD_INPUT, f"The settings have no target of {unknown[0]}: use {', '.join(known)}.")
     home = settings.resolve(settings.file.builder.gnupghome or "keys/builder")
-    with keys.no_agent_left_behind(home), session.opened(settings, "packages-", progress.detail) as opened:
+    with keys.no_agent_left_behind(home), session.opened(settings, "packages-", progress) as opened:
         progress.step(f"signing {', '.join(one.path.name for one in debs)}")
         key = keys.find(home, settings.file.builder.key, whose="builder")
         signer = Signer(key, settings.state / "cache/signed" / key.fingerprint / "packages").lasting()

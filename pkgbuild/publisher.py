@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pkgbuild import unfinished, versions
-from pkgbuild.aptly import repository_name
+from pkgbuild.aptly import repository_name, withdrawn_name
 from pkgbuild.errors import Kind, PkgbuildError, disk_full
 from pkgbuild.journal import Change, Entry, Stage
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pkgbuild.aptly import Aptly, Listed
     from pkgbuild.deb import BuiltDeb
     from pkgbuild.journal import Journal
+    from pkgbuild.progress import Progress
 
 PROBE = "pi-ota-probe"
 """Prefix and repository by which is found out whether aptly can sign, before anything real is touched."""
@@ -43,13 +44,23 @@ class Part:
 class Publisher:
     """Publishes to one channel."""
 
-    def __init__(self, aptly: Aptly, channel: str, *, journal: Journal, aptly_root: Path | None, stamp: str) -> None:
+    def __init__(
+        self,
+        aptly: Aptly,
+        channel: str,
+        *,
+        journal: Journal,
+        aptly_root: Path | None,
+        stamp: str,
+        progress: Progress,
+    ) -> None:
         """``aptly_root`` is aptly's folder where it is on this machine; ``stamp`` makes names of snapshots unique."""
         self._aptly = aptly
         self._channel = channel
         self._journal = journal
         self._root = aptly_root
         self._stamp = stamp
+        self._progress = progress
 
     def repository(self, debian: str) -> str:
         """The local repository of this channel for one Debian release."""
@@ -103,7 +114,15 @@ class Publisher:
 
     def check_used_nowhere(self, name: str, version: str, debian: str) -> None:
         """Raise ``VERSION_NOT_HIGHER`` where another channel carries the version: it is never used for two contents."""
-        for repository in sorted(self._aptly.repositories()):
+        repositories = self._aptly.repositories()
+        gone = withdrawn_name(debian)
+        if gone in repositories and any(p.version == version for p in self._aptly.packages(gone, [name])):
+            raise PkgbuildError(
+                Kind.VERSION_NOT_HIGHER,
+                f"{name} {version} was withdrawn, and devices may have it: a version is never used twice. Choose a"
+                " higher one.",
+            )
+        for repository in sorted(repositories):
             if not repository.startswith(f"pi-ota-{debian}-"):
                 continue
             if any(listed.version == version for listed in self._aptly.packages(repository, [name])):
@@ -138,12 +157,19 @@ class Publisher:
             raise disk_full(f"aptly ({self._root}, {needed >> 20} MiB needed)")
 
     def publish(
-        self, parts: Sequence[Part], title: str, announce: Callable[[], None], update: dict[str, Any] | None = None
+        self,
+        parts: Sequence[Part],
+        title: str,
+        announce: Callable[[], None],
+        update: dict[str, Any] | None = None,
+        *,
+        forget_previous: bool = False,
     ) -> list[str]:
         """Publish all ``parts``, then ``announce``; if anything fails, put the channel back and raise the error.
 
         ``update`` is what ``announce`` tells the server, for the run that has to finish this one if it is killed.
-        Returns the names of the snapshots now published. The caller holds the publish lock.
+        The snapshot that was published before stays, unless it is to be forgotten. Returns the names of the snapshots
+        now published. The caller holds the publish lock.
         """
         entry = Entry(
             title=title,
@@ -175,7 +201,7 @@ class Publisher:
                     f"{error} Putting the channel back failed as well ({'; '.join(failures)}): mend that first.",
                 ) from error
             raise
-        unfinished.tidy(self._aptly, entry)
+        unfinished.tidy(self._aptly, entry, previous_too=forget_previous)
         self._journal.clear()
         return [change.snapshot for change in entry.changes]
 
@@ -185,7 +211,8 @@ class Publisher:
         if repository not in self._aptly.repositories():
             self._aptly.create_repository(repository)
         if part.built:
-            self._aptly.upload(change.snapshot, part.built)
+            with self._progress.bar("uploading", sum(deb.size for deb in part.built)) as advance:
+                self._aptly.upload(change.snapshot, part.built, advance)
             self._aptly.add_uploaded(repository, change.snapshot)
         if part.reused:  # what is there already stays there
             self._aptly.add_listed(repository, [listed.key for listed in part.reused])

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pkgbuild import assets, control, history, keys, payload, requirements, session, versions
+from pkgbuild import assets, catalogue, control, history, keys, payload, plan, requirements, session, versions
 from pkgbuild.build import Builder, TargetPackages
 from pkgbuild.control import Release, Urgency
 from pkgbuild.errors import Kind, PkgbuildError
+from pkgbuild.plan import Starting
 from pkgbuild.publisher import Part
 from pkgbuild.signing import Signer
 from pkgbuild.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from pkgbuild.config import Settings
     from pkgbuild.journal import Entry
@@ -40,12 +43,14 @@ class Request:
     channel: str
     targets: tuple[Target, ...] | None
     """None: those of ``release.toml``, else those of the settings."""
+    dry_run: bool = False
+    """Build everything, publish nothing: the summary is the plan."""
 
 
 def run(settings: Settings, request: Request, progress: Progress) -> dict[str, Any]:
     """Make the release; returns the summary of ``--json``. Raises ``PkgbuildError``; then nothing has changed."""
     home = settings.resolve(settings.file.builder.gnupghome or "keys/builder")
-    with keys.no_agent_left_behind(home), session.opened(settings, "release-", progress.detail) as opened:
+    with keys.no_agent_left_behind(home), session.opened(settings, "release-", progress) as opened:
         return _Run(opened, request, progress).run()
 
 
@@ -81,17 +86,18 @@ class _Run:
         signer = self._signer(release)
         announcer = self._session.announcer
         progress.detail(f"aptly {self._session.aptly.version()} at {self._session.aptly.url}")
-        with self._session.locked() as finished:
+        with self._locked() as finished:
             self._remember(finished, release)
             self._check_version(release, targets)
-            self._publisher.check_can_sign()
+            if not request.dry_run:
+                self._publisher.check_can_sign()
         if announcer:
             announcer.check()
 
         progress.step("checking the locks")
         resolved = {target: self._resolve(source, version, target) for target in targets}
 
-        with self._session.locked() as finished:
+        with self._locked() as finished:
             self._remember(finished, release)
             self._check_version(release, targets)  # another release may have been quicker
             builder = Builder(
@@ -106,6 +112,9 @@ class _Run:
             packages = builder.build(resolved, self._publisher)
             parts = self._parts(packages)
             update = _update(release, request.channel, packages)
+            if request.dry_run:
+                progress.step("nothing is published: this is a dry run")
+                return plan.plan(update, packages, self._starting(release, targets))
             if self._finished:
                 snapshots, answers = self._published_before(self._finished[0], update)
             else:
@@ -117,6 +126,28 @@ class _Run:
             "snapshots": snapshots,
             "uploaded_bytes": sum(deb.size for part in parts for deb in part.built),
         }
+
+    def _locked(self) -> AbstractContextManager[Entry | None]:
+        """A dry run changes nothing, so it waits for nobody and leaves what a killed run has left."""
+        return nullcontext() if self._request.dry_run else self._session.locked()
+
+    def _starting(self, release: Release, targets: Sequence[Target]) -> list[Starting]:
+        """Which versions devices may come from: none, the newest on the channel, and what the server knows of."""
+        aptly, announcer = self._session.aptly, self._session.announcer
+        in_use = announcer.releases(release.name)["in_use"] if announcer else []
+        found = []
+        for target in targets:
+            counts = {
+                row["version"]: row["devices"]
+                for row in in_use
+                if (row["debian"], row["architecture"]) == (target.debian, target.architecture)
+            }
+            newest = versions.highest(self._publisher.published_versions(release.name, target.debian))
+            found.append(Starting(target, None, frozenset()))
+            for version in sorted({*counts, *([newest] if newest else [])}, key=versions.order):
+                have = catalogue.hashes(aptly, release.name, version, target)
+                found.append(Starting(target, version, have, counts.get(version, 0) if announcer else None))
+        return found
 
     def _remember(self, finished: Entry | None, release: Release) -> None:
         """Whether the run before, which was killed, has published this very release."""

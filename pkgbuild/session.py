@@ -15,11 +15,12 @@ from pkgbuild.publisher import Publisher
 from pkgbuild.workfolder import work_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pkgbuild.config import Settings
     from pkgbuild.journal import Entry
+    from pkgbuild.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Session:
     """A folder that goes with the run."""
     announcer: Announcer | None
     """None where the settings name no server."""
-    say: Callable[[str], None]
+    progress: Progress
 
     @property
     def journal(self) -> Journal:
@@ -42,7 +43,14 @@ class Session:
     def publisher(self, channel: str) -> Publisher:
         """For one channel."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        return Publisher(self.aptly, channel, journal=self.journal, aptly_root=self.settings.aptly_root, stamp=stamp)
+        return Publisher(
+            self.aptly,
+            channel,
+            journal=self.journal,
+            aptly_root=self.settings.aptly_root,
+            stamp=stamp,
+            progress=self.progress,
+        )
 
     @contextmanager
     def locked(self) -> Iterator[Entry | None]:
@@ -50,8 +58,8 @@ class Session:
 
         The value is that run's entry where it was finished. Raises ``PkgbuildError``.
         """
-        with locking.publishing(self.settings.state / "publish.lock", self.say):
-            yield unfinished.recover(self.aptly, self.journal, self._announce, self.say)
+        with locking.publishing(self.settings.state / "publish.lock", self.progress.detail):
+            yield unfinished.recover(self.aptly, self.journal, self._announce, self.progress.detail)
 
     def _announce(self, update: dict[str, Any]) -> None:
         if self.announcer is not None:
@@ -59,7 +67,7 @@ class Session:
 
 
 @contextmanager
-def opened(settings: Settings, prefix: str, say: Callable[[str], None]) -> Iterator[Session]:
+def opened(settings: Settings, prefix: str, progress: Progress) -> Iterator[Session]:
     """For one run; ``prefix`` begins its work folder's name. Raises ``BAD_INPUT`` for a server without a key."""
     with closing(Aptly.of(settings)) as aptly, work_folder(settings.state / "build", prefix) as work:
-        yield Session(settings, aptly, work, Announcer.of(settings), say)
+        yield Session(settings, aptly, work, Announcer.of(settings), progress)

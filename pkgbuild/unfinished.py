@@ -81,12 +81,13 @@ def take_back(aptly: Aptly, journal: Journal, entry: Entry) -> list[str]:
     return failures
 
 
-def tidy(aptly: Aptly, entry: Entry) -> None:
+def tidy(aptly: Aptly, entry: Entry, *, previous_too: bool = False) -> None:
     """Delete the snapshots of the channel that are neither published now nor were before this run."""
     for change in entry.changes:
         ours = re.compile(re.escape(repository_name(change.debian, entry.channel)) + _STAMP)
         with suppress(PkgbuildError):  # the next run deletes them
-            for name in sorted(aptly.snapshots() - {change.snapshot, change.previous}):
+            staying = {change.snapshot, None if previous_too else change.previous}
+            for name in sorted(aptly.snapshots() - staying):
                 if ours.fullmatch(name):
                     aptly.delete_snapshot(name)
 

@@ -21,7 +21,8 @@ MAX_NAME_LENGTH = 31
 
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.+~-]*")
 _NAME = re.compile(r"[a-z][a-z0-9-]+")
-_RESERVED = re.compile(r"-(app|deps|asset)(-|$)")
+LAYER_KINDS = ("app", "deps", "asset")
+_RESERVED = re.compile(rf"-({'|'.join(LAYER_KINDS)})(-|$)")
 _ESCAPES = {"+": "++", "~": "+t", ":": "+c"}
 
 

@@ -101,6 +101,8 @@ class ReleaseState(Answer):
     channel: str
     state: UpdateState
     announced_at: Time
+    packages: list[dict[str, Any]] | None
+    """Null unless one version was asked for."""
 
 
 class InUse(Answer):
@@ -112,6 +114,13 @@ class InUse(Answer):
     devices: int
 
 
+class Offered(Answer):
+    """A version that a device of the channel may be granted now or later without an announcement."""
+
+    version: str
+    channel: str
+
+
 class Releases(Answer):
     """What a builder may know of an assistant's releases."""
 
@@ -119,8 +128,7 @@ class Releases(Answer):
     updates: list[ReleaseState]
     """The newest first."""
     in_use: list[InUse]
-    offered: list[str]
-    """Versions that a device may be granted now or later without an announcement, in no order."""
+    offered: list[Offered]
 
 
 class Gate(Answer):

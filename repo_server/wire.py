@@ -301,6 +301,13 @@ class UpdateQuery(PageQuery):
     state: Literal["active", "paused", "halted", "withdrawn"] | None = None
 
 
+class ReleasesQuery(Query):
+    """GET /api/v1/releases/{name}."""
+
+    version: Version | None = None
+    """Only this version's updates, with their packages."""
+
+
 class PlanQuery(PageQuery):
     """GET /api/v1/updates/{id}/plan."""
 

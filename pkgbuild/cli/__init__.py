@@ -9,7 +9,8 @@ from __future__ import annotations
 import click
 
 from pkgbuild.cli.build import lock, release_command
-from pkgbuild.cli.look import show
+from pkgbuild.cli.channel import promote, prune, rollback, withdraw
+from pkgbuild.cli.look import diff, list_command, show
 from pkgbuild.cli.packages import build_command, deb_command
 from pkgbuild.cli.setup import aptly_command, init, keys_group
 from pkgbuild.cli.upkeep import agent_command, resign_command
@@ -23,7 +24,13 @@ _COMMANDS: tuple[click.Command, ...] = (
     build_command,
     deb_command,
     lock,
+    promote,
+    withdraw,
+    rollback,
+    prune,
+    list_command,
     show,
+    diff,
     agent_command,
     resign_command,
 )

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from pkgbuild import config, payload, release, requirements, versions
+from pkgbuild import config, payload, plan, release, requirements, versions
 from pkgbuild.cli import output
 from pkgbuild.errors import Kind, PkgbuildError
-from pkgbuild.progress import Progress, human_size
+from pkgbuild.progress import human_size
 
 _src_option = click.option(
     "--src", required=True, type=click.Path(path_type=Path), help="The folder with release.toml."
@@ -24,9 +24,20 @@ _src_option = click.option(
 @_src_option
 @output.channel_option
 @output.target_option
+@output.dry_run_option
 @output.json_option
+@output.quiet_option
 def release_command(
-    *, version: str, notes: str, urgency: str, src: Path, channel: str | None, targets: tuple[str, ...], as_json: bool
+    *,
+    version: str,
+    notes: str,
+    urgency: str,
+    src: Path,
+    channel: str | None,
+    targets: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Build, sign, publish and announce one release. If anything fails, the channel stays what it was."""
     with output.errors(as_json=as_json):
@@ -38,11 +49,19 @@ def release_command(
             urgency=urgency,
             channel=settings.channel(channel),
             targets=output.parse_targets(targets),
+            dry_run=dry_run,
         )
-        summary = release.run(settings, request, Progress(release.STEPS))
+        progress = output.progress(release.STEPS, quiet=quiet)
+        summary = release.run(settings, request, progress)
+        if dry_run:
+            if as_json:
+                output.print_json(summary)
+            else:
+                click.echo("\n".join(plan.words(summary)))
+            return
         line = f"{summary['name']} {version} is published on {summary['channel']}: "
         line += f"{len(summary['packages'])} packages, {human_size(summary['uploaded_bytes'])} of them new"
-        click.echo(line, err=True)
+        progress.end(line)
         if as_json:
             output.print_json(summary)
 

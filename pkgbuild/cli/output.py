@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pkgbuild.errors import Kind, PkgbuildError, disk_full, is_disk_full
+from pkgbuild.progress import Progress
 from pkgbuild.targets import Target
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_TARGETS = ("trixie/amd64", "trixie/arm64")
 
 channel_option = click.option("--channel", help="Instead of the settings' default channel.")
+quiet_option = click.option("--quiet", is_flag=True, help="Say nothing on standard error but what went wrong.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, errors included.")
 target_option = click.option(
     "--target",
@@ -50,6 +53,11 @@ def errors(*, as_json: bool = False) -> Iterator[None]:
         print_json({"error": {"kind": failed.kind, "message": str(failed)}})
     click.echo(f"pkgbuild: {failed}", err=True)
     sys.exit(failed.exit_code)
+
+
+def progress(steps: int, *, quiet: bool) -> Progress:
+    """What a person sees of a command that takes a while."""
+    return Progress(steps, quiet=quiet)
 
 
 def print_json(value: object) -> None:

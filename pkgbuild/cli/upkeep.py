@@ -8,18 +8,18 @@ import click
 
 from pkgbuild import agent, config, resign
 from pkgbuild.cli import output
-from pkgbuild.progress import Progress
 
 
 @click.command("agent")
 @click.argument("deb", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @output.channel_option
-def agent_command(*, deb: Path, channel: str | None) -> None:
+@output.quiet_option
+def agent_command(*, deb: Path, channel: str | None, quiet: bool) -> None:
     """Sign and publish DEB, a newer pi-hook or pi-ota-keyring: devices of the channel take it in their next night."""
     with output.errors():
         settings = config.load(config.settings_path())
         chosen = settings.channel(channel)
-        done = agent.publish(settings, deb, chosen, Progress(agent.STEPS))
+        done = agent.publish(settings, deb, chosen, output.progress(agent.STEPS, quiet=quiet))
         click.echo(f"{done['name']} {done['version']} is published on {chosen} ({', '.join(done['debians'])})")
 
 

@@ -42,10 +42,16 @@ def listed() -> Response:
 
 
 @blueprint.get("/releases/<name>")
-@operation("What a builder may know of an assistant's releases", {200: answers.Releases}, right=Right.ANNOUNCE)
+@operation(
+    "What a builder may know of an assistant's releases",
+    {200: answers.Releases},
+    right=Right.ANNOUNCE,
+    query=wire.ReleasesQuery,
+)
 def of_an_assistant(name: str) -> Response:
     """Its updates, and which versions devices have or may get; nothing about a home. Empty for an unknown name."""
-    return answers.respond(releases.of(context().db.connection(), name))
+    query = body.read_query(wire.ReleasesQuery)
+    return answers.respond(releases.of(context().db.connection(), name, query.version))
 
 
 @blueprint.get("/updates/<uuid:update_id>")

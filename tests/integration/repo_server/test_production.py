@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import shutil
-import signal
 import ssl
 import subprocess
 import sys
@@ -18,6 +16,7 @@ import pytest
 
 from demo.ports import free_port
 from tests.integration.repo_server.conftest import Fleet, enrolled
+from tests.support.nginx import running_nginx
 from tests.support.server import ROOT, Reply, RunningServer, running_server
 
 UNITS = sorted((ROOT / "repo_server" / "systemd").iterdir())
@@ -110,33 +109,10 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         }.items():
             assert before in example
             example = example.replace(before, after)
-        names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        paths = "".join(f"    {name}_temp_path {folder}/nginx-{name};\n" for name in names)
-        # As root nginx's workers would be another user's, who may not read a test's folders.
-        user = "user root;\n" if Path(folder).owner() == "root" else ""
-        main = folder / "nginx.conf"
-        main.write_text(
-            f"{user}daemon off;\nmaster_process off;\nerror_log {folder}/error.log warn;\npid {folder}/nginx.pid;\n"
-            f"events {{}}\nhttp {{\n    access_log off;\n{paths}{example}}}\n"
-        )
-        nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-        checked = subprocess.run([nginx, "-t", "-c", str(main)], capture_output=True, text=True, check=False)
-        assert checked.returncode == 0, checked.stderr
-        assert "warn" not in checked.stderr, checked.stderr
-        process = subprocess.Popen([nginx, "-c", str(main)])
-        try:
+        with running_nginx(folder, example, port):
             made = Front(server, port, certificate)
-            while True:
-                assert process.poll() is None, (folder / "error.log").read_text()
-                try:
-                    assert made.request("GET", "/readyz").status == 200
-                    break
-                except ConnectionRefusedError:
-                    continue
+            assert made.request("GET", "/readyz").status == 200
             yield made
-        finally:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(timeout=30)
 
 
 @pytest.fixture

@@ -229,6 +229,50 @@ def test_progress_counts_steps() -> None:
     assert stream.getvalue() == "[1/2] building\n      more\n[2/2] publishing\n"
 
 
+class Terminal(io.StringIO):
+    """A stream on which bars are drawn."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bars_are_drawn_on_a_terminal_for_what_takes_long() -> None:
+    stream = Terminal()
+    progress = Progress(1, stream)
+    with progress.bar("uploading", 2_000_000) as advance:
+        advance(500_000)
+        advance(1)
+        advance(1_499_999)
+    assert [line.strip() for line in stream.getvalue().split("\r\x1b[K")] == [
+        "",
+        "uploading [#######-----------------------] 500.0 kB of 2.0 MB",
+        "uploading [##############################] 2.0 MB of 2.0 MB",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stream", "size", "quiet"),
+    [(io.StringIO(), 2_000_000, False), (Terminal(), 1_000, False), (Terminal(), 2_000_000, True)],
+)
+def test_no_bar_in_a_log_for_little_or_where_nobody_asked_for_words(
+    stream: io.StringIO, size: int, quiet: bool
+) -> None:
+    progress = Progress(1, stream, quiet=quiet)
+    with progress.bar("uploading", size) as advance, progress.working("packing"):
+        advance(size)
+    assert stream.getvalue() == ""
+
+
+def test_how_long_it_takes_is_shown_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pkgbuild.progress._PATIENCE_SECONDS", 0.0)
+    stream = Terminal()
+    with Progress(1, stream).working("packing"):
+        while not stream.getvalue():
+            pass
+    assert stream.getvalue() == "\r\x1b[K      packing: 0 s\r\x1b[K"
+
+
 @pytest.mark.parametrize(
     ("size", "words"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (56_723_864, "56.7 MB"), (3 * 10**9, "3.0 GB")]
 )

@@ -38,6 +38,15 @@ def test_a_version_is_in_use_where_it_is_installed_or_runs_or_is_on_its_way(serv
     assert rows(service) == {"1.0.0": 1, "1.0.5": 1, "1.1.0": 1, "1.2.0": 1}
 
 
+def test_a_grant_that_a_device_has_skipped_over_is_no_way_to_anywhere(service: Service) -> None:
+    (one,) = fleet(service, 1)
+    service.announce("1.1.0")
+    beat(service, one)
+    assert rows(service) == {"1.0.0": 1, "1.1.0": 1}
+    beat(service, one, "1.2.0")
+    assert rows(service) == {"1.2.0": 1}
+
+
 def test_the_updates_and_what_is_on_offer(service: Service) -> None:
     old, new = service.announce("1.1.0"), service.announce("1.2.0")
     found = releases(service)
@@ -45,12 +54,26 @@ def test_the_updates_and_what_is_on_offer(service: Service) -> None:
         (new, "1.2.0", "active"),
         (old, "1.1.0", "active"),
     }
-    assert found["offered"] == ["1.2.0"]
+    assert found["offered"] == [{"version": "1.2.0", "channel": "stable"}]
     service.request("POST", f"/api/v1/updates/{new}/pause", key=service.key("operator"))
-    assert releases(service)["offered"] == ["1.1.0", "1.2.0"]  # a device that has none gets the older one meanwhile
+    assert [one["version"] for one in releases(service)["offered"]] == [
+        "1.1.0",
+        "1.2.0",
+    ]  # a device that has none gets the older one meanwhile
     withdrawn = service.request("POST", f"/api/v1/updates/{new}/withdraw", key=service.key("builder"))
     assert withdrawn.status_code == 200
-    assert releases(service)["offered"] == ["1.1.0"]
+    assert [one["version"] for one in releases(service)["offered"]] == ["1.1.0"]
+
+
+def test_of_one_version_the_packages_are_told_as_they_were_announced(service: Service) -> None:
+    service.announce("1.1.0")
+    service.announce("1.2.0")
+    answer = service.request("GET", f"{PATH}?version=1.1.0", key=service.key("builder"))
+    assert answer.json is not None
+    (update,) = answer.json["updates"]
+    assert update["version"] == "1.1.0"
+    assert {row["package"] for row in update["packages"]} >= {"sample-assistant"}
+    assert {item["packages"] for item in releases(service)["updates"]} == {None}
 
 
 def test_of_an_unknown_assistant_there_is_nothing(service: Service) -> None:

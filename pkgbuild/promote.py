@@ -1,0 +1,83 @@
+"""Taking a release from one channel to another: the very same packages, nothing is built or signed again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pkgbuild import catalogue, versions
+from pkgbuild.errors import Kind, PkgbuildError
+from pkgbuild.publisher import Part
+
+if TYPE_CHECKING:
+    from pkgbuild.catalogue import PublishedRelease
+    from pkgbuild.progress import Progress
+    from pkgbuild.session import Session
+
+STEPS = 3
+
+
+def promote(
+    opened: Session, name: str, version: str, *, source: str, target: str, paused: bool, progress: Progress
+) -> dict[str, Any]:
+    """Publish NAME VERSION of the channel ``source`` on ``target`` as well, and announce it there.
+
+    ``paused``: devices wait until an operator resumes it. Raises ``PkgbuildError``; then nothing has changed.
+    """
+    progress.step(f"looking for {name} {version} on {source}")
+    publisher = opened.publisher(target)
+    if opened.announcer:
+        opened.announcer.check()
+    with opened.locked():
+        releases = catalogue.find(opened.aptly, name, version, source)
+        for release in releases:
+            debian = release.shelf.debian
+            published = publisher.published_versions(name, debian)
+            versions.check_higher(name, version, published, f"{target} of {debian}")
+        publisher.check_can_sign()
+        update: dict[str, Any] = catalogue.announcement(releases, target)
+        recorded = _recorded(opened, name, version, source)
+        if recorded is not None:
+            update["packages"] = recorded
+        if paused:
+            update["rollout"] = {"paused": True}
+        progress.step(f"publishing on {target} ({', '.join(release.shelf.debian for release in releases)})")
+        answers: list[dict[str, Any]] = []
+
+        def announce() -> None:
+            if opened.announcer is None:
+                progress.step("not announced: the settings name no server")
+            else:
+                progress.step("announcing to the server")
+                answers.append(opened.announcer.announce(update))
+
+        parts = [_part(opened, release, recorded) for release in releases]
+        snapshots = publisher.publish(parts, f"{name} {version} from {source}", announce, update)
+    return {
+        **update,
+        "from": source,
+        "update_id": answers[0].get("id") if answers else None,
+        "snapshots": snapshots,
+        "uploaded_bytes": 0,
+    }
+
+
+def _recorded(opened: Session, name: str, version: str, channel: str) -> list[dict[str, Any]] | None:
+    """The packages as they were announced on the channel: a version is never announced with others."""
+    if opened.announcer is None:
+        return None
+    found = opened.announcer.releases(name, version)["updates"]
+    return next((update["packages"] for update in found if update["channel"] == channel), None)
+
+
+def _part(opened: Session, release: PublishedRelease, recorded: list[dict[str, Any]] | None) -> Part:
+    if recorded is None:
+        return Part(release.shelf.debian, reused=release.packages)
+    rows = [row for row in recorded if row["debian"] == release.shelf.debian]
+    listed = {p.sha256: p for p in opened.aptly.packages(release.shelf.repository, [row["package"] for row in rows])}
+    if missing := sorted({row["package"] for row in rows if row["sha256"] not in listed}):
+        raise PkgbuildError(
+            Kind.PUBLISH_FAILED,
+            f"{missing[0]} of {release.name} {release.version} is not on {release.shelf} any more: release it anew, as a"
+            " higher version.",
+        )
+    return Part(release.shelf.debian, reused=tuple(listed[sha] for sha in dict.fromkeys(row["sha256"] for row in rows)))

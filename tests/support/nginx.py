@@ -1,0 +1,45 @@
+"""A real nginx for tests, on a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def running_nginx(folder: Path, configuration: str, port: int) -> Iterator[None]:
+    """nginx with this inside its ``http`` block, once it listens on ``port``; a warning of its own is a failure."""
+    names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = "".join(f"    {name}_temp_path {folder}/nginx-{name};\n" for name in names)
+    # As root nginx's workers would be another user's, who may not read a test's folders.
+    user = "user root;\n" if Path(folder).owner() == "root" else ""
+    main = folder / "nginx.conf"
+    main.write_text(
+        f"{user}daemon off;\nmaster_process off;\nerror_log {folder}/error.log warn;\npid {folder}/nginx.pid;\n"
+        f"events {{}}\nhttp {{\n    access_log off;\n{paths}{configuration}}}\n"
+    )
+    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
+    checked = subprocess.run([nginx, "-t", "-c", str(main)], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert "warn" not in checked.stderr, checked.stderr
+    process = subprocess.Popen([nginx, "-c", str(main)])
+    try:
+        while not _listens(port):
+            assert process.poll() is None, (folder / "error.log").read_text()
+        yield
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait(timeout=30)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except ConnectionRefusedError:
+        return False
+    return True
