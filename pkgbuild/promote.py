@@ -77,7 +77,7 @@ def _part(opened: Session, release: PublishedRelease, recorded: list[dict[str, A
     if missing := sorted({row["package"] for row in rows if row["sha256"] not in listed}):
         raise PkgbuildError(
             Kind.PUBLISH_FAILED,
-            f"{missing[0]} of {release.name} {release.version} is not on {release.shelf} any more: release it anew, as a"
-            " higher version.",
+            f"{missing[0]} of {release.name} {release.version} is not on {release.shelf} any more: release it anew,"
+            " as a higher version.",
         )
     return Part(release.shelf.debian, reused=tuple(listed[sha] for sha in dict.fromkeys(row["sha256"] for row in rows)))

@@ -144,7 +144,7 @@ def _again(making: _Making, listed: Listed, folder: Path) -> BuiltDeb:
     shutil.rmtree(tree / "DEBIAN")
     overrides = tree / "usr/share/lintian/overrides" / listed.package
     if overrides.is_file():
-        text = overrides.read_text(encoding="utf-8").replace(f"{listed.package}: ", f"{fields.package}: ")
+        text = _renamed(request, overrides.read_text(encoding="utf-8"))
         overrides.unlink()
         overrides.with_name(fields.package).write_text(text, encoding="utf-8")
     documents = tree / "usr/share/doc" / listed.package
@@ -191,12 +191,18 @@ def _fields(request: Request, listed: Listed, old: Mapping[str, str]) -> Package
 
 def _scripts(request: Request, folder: Path) -> dict[str, str]:
     return {
-        path.name: path.read_text(encoding="utf-8").replace(
-            _home(request, request.old), _home(request, request.version)
-        )
+        path.name: _renamed(request, path.read_text(encoding="utf-8"))
         for path in sorted(folder.iterdir())
         if path.name in {"preinst", "postinst", "prerm", "postrm"}
     }
+
+
+def _renamed(request: Request, text: str) -> str:
+    """A text that names the release's folder or its package, with the new ones."""
+    for of in (_home, lambda request, version: versions.app_package(request.name, version)):
+        old, new = (of(request, version).removeprefix("/") for version in (request.old, request.version))
+        text = text.replace(old, new)
+    return text
 
 
 def _rename_release(request: Request, tree: Path) -> None:
