@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pkgbuild.catalogue import PublishedRelease
     from pkgbuild.config import Settings
 
+_ABOUT_THE_PACKAGE = ("usr/share/doc/", "usr/share/lintian/")
 _CONTAINS = "Contains:"
 
 
@@ -90,7 +91,7 @@ def _files(
             continue
         path = published_files.fetch(settings, release.shelf, one, folder)
         for name, value in _contents(path).items():
-            if not name.startswith("usr/share/doc/"):
+            if not name.startswith(_ABOUT_THE_PACKAGE):
                 found[name.replace(home, "")] = value
     return found
 

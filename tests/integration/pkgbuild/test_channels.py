@@ -140,6 +140,7 @@ def assert_same_content(stack: BuilderStack, folder: Path) -> None:
     assert (described["version"], described["urgency"], described["notes"]) == ("1.2.0", "urgent", "Back")
     for name in (NAME, f"{NAME}-app-"):
         before, after = (folder / v / (name + (v if name.endswith("-") else "")) / "DEBIAN" for v in ("1.0.0", "1.2.0"))
+        assert "1.0.0" not in "".join(path.read_text() for path in after.iterdir())
         assert (after / "postinst").read_text() == (before / "postinst").read_text().replace("1.0.0", "1.2.0")
     index = stack.packages("trixie", "arm64")
     assert index[f"{NAME}=1.2.0"]["Update-Urgency"] == "urgent"
