@@ -131,6 +131,22 @@ def _overrides(package: str, overrides: Sequence[Override]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def read_overrides(text: str) -> tuple[Override, ...]:
+    """What ``build`` was given of the overrides in a package that it has built."""
+    found: list[Override] = []
+    reason: list[str] = []
+    tags: list[str] = []
+    for line in [*text.splitlines(), "#"]:
+        if line.startswith("#") and tags:
+            found.append(Override(" ".join(reason), tuple(tags)))
+            reason, tags = [], []
+        if line.startswith("#"):
+            reason.append(line[2:])
+        else:
+            tags.append(line.partition(": ")[2])
+    return tuple(one for one in found if one.tags != _SIGNATURE.tags)
+
+
 def read_back(path: Path, fields: PackageFields) -> BuiltDeb:
     """Read the whole package as a device would and compare it with what was meant. Raises ``BUILD_FAILED``.
 

@@ -142,11 +142,10 @@ def _again(making: _Making, listed: Listed, folder: Path) -> BuiltDeb:
         maintainer, homepage = file.debcontrol()["Maintainer"], file.debcontrol().get("Homepage")
     scripts = _scripts(request, tree / "DEBIAN")
     shutil.rmtree(tree / "DEBIAN")
-    overrides = tree / "usr/share/lintian/overrides" / listed.package
-    if overrides.is_file():
-        text = _renamed(request, overrides.read_text(encoding="utf-8"))
-        overrides.unlink()
-        overrides.with_name(fields.package).write_text(text, encoding="utf-8")
+    overrides: tuple[deb.Override, ...] = ()
+    if (lintian := tree / "usr/share/lintian/overrides" / listed.package).is_file():
+        overrides = deb.read_overrides(_renamed(request, lintian.read_text(encoding="utf-8")))
+        shutil.rmtree(tree / "usr/share/lintian")
     documents = tree / "usr/share/doc" / listed.package
     age = (documents / "copyright").stat().st_mtime  # the same bytes each time that this is tried
     licence = (documents / "copyright").read_text(encoding="utf-8")
@@ -162,6 +161,7 @@ def _again(making: _Making, listed: Listed, folder: Path) -> BuiltDeb:
             changelog=control.changelog(fields, maintainer, f"The content of {request.old}: {request.notes}", epoch),
             copyright=licence,
             scripts=scripts,
+            overrides=overrides,
         ),
         out=folder / "debs",
         epoch=epoch,

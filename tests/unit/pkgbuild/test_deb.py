@@ -230,3 +230,13 @@ def test_scripts_are_posix_shell() -> None:
         if path.suffix in {".preinst", ".postinst", ".prerm", ".postrm"}:
             assert "set -e\n" in path.read_text()
             subprocess.run([shell, "-n", path], check=True)
+
+
+def test_overrides_are_read_back_as_they_were_given() -> None:
+    given = (
+        deb.Override("a reason of " + "many words " * 30 + "in all", ("tag-one usr/lib/x", "tag-two")),
+        deb.Override("another", ("tag-three [usr/a: b]",)),
+    )
+    text = deb._overrides("tiny", (*given, deb._SIGNATURE))
+    assert deb.read_overrides(text) == given
+    assert deb.read_overrides("") == ()
