@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 from typing import TYPE_CHECKING
 
-import apt_pkg
-
-from pi_hook import __version__, classic, conditions, fetching, installing
+from pi_hook import __version__, classic, fetching, installing, keyring
 from pi_hook.apt_config import ARCHIVES, Run
 from pi_hook.apt_errors import StepError
 from pi_hook.apt_session import AptSession
 from pi_hook.dpkg import compare_versions, query
+from pi_hook.obtaining import fetch_plan
 from pi_hook.ports import Problem, Step, StepRequest, StepResult
 from pi_hook.release_dir import ReleaseDir
-from pi_hook.transaction import Plan, Transaction
 from pi_hook.verify import signature_problem
 
 if TYPE_CHECKING:
@@ -27,8 +23,6 @@ if TYPE_CHECKING:
     from pi_hook.files import Root
 
 _log = logging.getLogger(__name__)
-
-_CHUNK = 1 << 20
 
 
 def refresh(request: StepRequest, root: Root) -> StepResult:
@@ -91,9 +85,14 @@ def download(request: StepRequest, root: Root) -> StepResult:
     """Fetch every .deb of the granted version that is not here yet, and check hash and signature of each."""
     plan, fetched = fetch_plan(request, root)
     fetched += keep_installed(request, root)
-    for planned in plan.packages:
-        if planned.ours:
-            _require_signature(root.at(ARCHIVES) / planned.file_name, root)
+    # By the keys that there will be when it is installed: a device that was off may have to learn the builder's first.
+    with keyring.way(request.name, root) as (way, trust):
+        if way.problem is not None:
+            _log.warning("the newest keyring package cannot be taken: %s", way.problem)
+        fetched += sum(link.fetched for link in way.links)
+        for planned in plan.packages:
+            if planned.ours:
+                _require_signature(root.at(ARCHIVES) / planned.file_name, root, trust)
     message = f"{len(plan.packages)} packages of {request.name} {request.version} are here, {fetched} bytes fetched"
     return StepResult(Step.DOWNLOAD, request.version, None, message, None, fetched)
 
@@ -132,36 +131,12 @@ def keep_installed(request: StepRequest, root: Root) -> int:
     return fetched
 
 
-def fetch_plan(request: StepRequest, root: Root, assistant: str = "") -> tuple[Plan, int]:
-    """Work out the transaction and have its .debs in the cache; returns the bytes fetched as well.
-
-    ``assistant`` where the package is not the assistant's own (``apt_config.Run``).
-    """
-    transaction = _resolve(request, root, assistant)
-    plan = transaction.plan()
-    archives = root.at(ARCHIVES)
-    for planned in plan.packages:
-        # apt looks at the size of a cached file only.
-        if (cached := archives / planned.file_name).exists() and _sha256(cached) != planned.sha256:
-            _log.warning("%s is damaged and will be fetched again", cached)
-            cached.unlink()
-    progress = fetching.Progress()
-    fetcher = apt_pkg.Acquire(progress)
-    transaction.prepare(fetcher)
-    _require_space(root, int(fetcher.fetch_needed) - int(fetcher.partial_present), plan.unpacked_bytes)
-    fetched = fetching.fetch(fetcher, progress)
-    for planned in plan.packages:
-        if not (deb := archives / planned.file_name).exists() or _sha256(deb) != planned.sha256:
-            raise StepError(Problem.UNTRUSTED, f"{deb.name} is not the file that the signed lists name")
-    os.sync()  # boot repair relies on these files
-    return plan, fetched
-
-
 def install(request: StepRequest, root: Root) -> StepResult:
     """Install exactly the granted version. Success is what dpkg says afterwards."""
     installing.require_ready(root)
     if not _whole(request, root):
         plan, fetched = fetch_plan(request, root)
+        _take_keys(request.name, root)
         installing.install(request, plan, root)
         if not _whole(request, root):
             # Nothing was left to be installed, and yet something of it is broken.
@@ -172,6 +147,14 @@ def install(request: StepRequest, root: Root) -> StepResult:
         fetched = 0
     message = f"dpkg has {request.name} {request.version} and its layers wholly installed"
     return StepResult(Step.INSTALL, request.version, None, message, None, fetched)
+
+
+def _take_keys(assistant: str, root: Root) -> None:
+    """Have the newest keys first. Where that fails, apt's hook decides by the keys that are here."""
+    try:
+        keyring.take(assistant, root)
+    except StepError as error:
+        _log.warning("the newest keyring package is not taken: %s", error)
 
 
 def _whole(request: StepRequest, root: Root) -> bool:
@@ -185,44 +168,8 @@ def _present(request: StepRequest, root: Root) -> list[PackageState]:
     return [state for state in states if state.present]
 
 
-def _resolve(request: StepRequest, root: Root, assistant: str) -> Transaction:
-    """Among our own packages and what is installed if that suffices: a third of the memory. Else among all sources."""
-    try:
-        return Transaction(AptSession(Run(request.name, request.version, assistant=assistant), root))
-    except StepError as error:
-        if error.problem is not Problem.DEPENDENCY_BLOCKED:
-            raise
-        _log.info("looking further than our own repository: %s", error)
-    run = Run(request.name, request.version, only_our_source=False, assistant=assistant)
-    return Transaction(AptSession(run, root))
-
-
-def _require_space(root: Root, to_fetch: int, to_unpack: int) -> None:
-    """Raise ``StepError`` where download and unpacking would fill the disk."""
-    archives, system = root.at(ARCHIVES), root.at("/usr")
-    needs = [(archives, max(to_fetch, 0)), (system, max(to_unpack, 0))]
-    if archives.stat().st_dev == system.stat().st_dev:
-        needs = [(system, sum(need for _, need in needs))]
-    for place, need in needs:
-        free = conditions.free_bytes(place)
-        if need and free < need + conditions.FREE_MARGIN_BYTES:
-            raise StepError(
-                Problem.DISK_FULL,
-                f"{need // 1_000_000 + 1} MB and a reserve of {conditions.FREE_MARGIN_BYTES // 1_000_000} MB are needed"
-                f" where {place} lies, {free // 1_000_000} MB are free; make room there",
-            )
-
-
-def _require_signature(deb: Path, root: Root) -> None:
+def _require_signature(deb: Path, root: Root, trust: Path | None = None) -> None:
     """Find out by day what apt's hook would find out in the window; the hook looks again all the same."""
-    if why := signature_problem(deb, root):
+    if why := signature_problem(deb, root, trust):
         deb.unlink()
         raise StepError(Problem.UNTRUSTED, f"{deb.name} is refused: {why}")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import apt_pkg
 
-from pi_hook import fetching, fleet_packages, hostinfo, installing, repair, steps
+from pi_hook import fetching, fleet_packages, hostinfo, installing, keyring, repair
 from pi_hook.apt_config import ARCHIVES, Run
 from pi_hook.apt_errors import StepError, cause
 from pi_hook.apt_session import AptSession
 from pi_hook.apt_source import SOURCE
 from pi_hook.dpkg import compare_versions, query
 from pi_hook.names import KEYRING_PACKAGE
+from pi_hook.obtaining import fetch_plan
 from pi_hook.ports import Problem, Step, StepRequest, StepResult, SystemRequest
 from pi_hook.system_origins import Origin, origins
 from pi_hook.transaction import quote
@@ -136,7 +137,8 @@ def _agent(request: SystemRequest, root: Root) -> list[str]:
     """
     if not root.at(SOURCE).exists():
         return []
-    words = _to_newest(KEYRING_PACKAGE, request, root)
+    words = keyring.take(request.name, root)
+    _forget_debs(KEYRING_PACKAGE, root)
     problems = []
     for package in _further(root):
         try:
@@ -160,9 +162,9 @@ def _to_newest(package: str, request: SystemRequest, root: Root) -> list[str]:
     if state.want == "hold":
         return [f"{package} is held back by `apt-mark hold`"]
     wanted = StepRequest(package, newest, "scheduled")
-    plan, _ = steps.fetch_plan(wanted, root, request.name)
+    plan, _ = fetch_plan(wanted, root, request.name)
     installing.install(wanted, plan, root, request.name)
-    _forget_debs(package, newest, root)
+    _forget_debs(package, root)
     return [f"{package} is {newest} now"]
 
 
@@ -179,9 +181,10 @@ def _newest(package: str, assistant: str, root: Root) -> str | None:
     return versions[-1].version if versions else None
 
 
-def _forget_debs(package: str, kept: str, root: Root) -> None:
+def _forget_debs(package: str, root: Root) -> None:
     """Only the .deb of what is installed serves a repair."""
-    head = f"{package}_{quote(kept, '_:')}_"
+    kept = [state.version for state in query(root, package) if state.present]
+    heads = tuple(f"{package}_{quote(version, '_:')}_" for version in kept)
     for deb in root.at(ARCHIVES).glob(f"{package}_*.deb"):
-        if not deb.name.startswith(head):
+        if not deb.name.startswith(heads):
             deb.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ POLICY = "pi-ota.pol"
 STRICT_VARIABLE = "PI_HOOK_STRICT"
 """Set to 1 in the environment of the agent's own runs: without a builder policy refuse."""
 _POLICIES = "/etc/debsig/policies"
+_KEYRINGS = "/usr/share/debsig/keyrings"
 _COLUMNS = 9  # of a package's line in version 3
 _DEBSIG_TIMEOUT_SECONDS = 300
 
@@ -76,9 +77,10 @@ def _packages(stream: Iterator[str]) -> Iterator[tuple[str, Path]]:
             yield columns[0], Path(columns[-1])
 
 
-def policy_installed(root: Root | None = None) -> bool:
-    """Whether the fleet's builder policy (package ``pi-ota-keyring``) is installed."""
-    return any((root or Root()).at(_POLICIES).glob(f"*/{POLICY}"))
+def policy_installed(root: Root | None = None, trust: Path | None = None) -> bool:
+    """Whether the fleet's builder policy (package ``pi-ota-keyring``) is installed, or unpacked in ``trust``."""
+    place = Root(trust) if trust is not None else root or Root()
+    return any(place.at(_POLICIES).glob(f"*/{POLICY}"))
 
 
 def name_inside(deb: Path) -> str | None:
@@ -87,15 +89,18 @@ def name_inside(deb: Path) -> str | None:
     return done.stdout.strip() or None
 
 
-def signature_problem(deb: Path, root: Root | None = None) -> str | None:
+def signature_problem(deb: Path, root: Root | None = None, trust: Path | None = None) -> str | None:
     """Why the builder's signature on a .deb cannot be accepted, or None.
 
-    Only our own policy file counts: another vendor's policy must not vouch for our names.
+    Only our own policy file counts: another vendor's policy must not vouch for our names. ``trust`` is the folder of an
+    unpacked keyring package that is to count instead of the installed one.
     """
-    if not policy_installed(root):
+    if not policy_installed(root, trust):
         return "no builder key is installed on this device; install the fleet's package pi-ota-keyring"
     command = ["debsig-verify", "--quiet", "--use-policy", POLICY]
-    if root is not None and root.path != Path("/"):
+    if trust is not None:
+        command += ["--policies-dir", f"{trust}{_POLICIES}", "--keyrings-dir", f"{trust}{_KEYRINGS}"]
+    elif root is not None and root.path != Path("/"):
         command += ["--root", str(root.path)]
     try:
         done = subprocess.run(

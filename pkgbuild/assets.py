@@ -43,10 +43,10 @@ class AssetLayer:
 
 def find(payload: Payload) -> list[AssetLayer]:
     """The payload's asset folders. Raises ``BAD_INPUT`` for one that is missing, empty, or has links that lead out."""
-    return [_read(asset.name, payload.folder / asset.folder) for asset in payload.file.assets]
+    return [_read(asset.name, payload.folder / asset.folder, payload.revoked) for asset in payload.file.assets]
 
 
-def _read(name: str, folder: Path) -> AssetLayer:
+def _read(name: str, folder: Path, revoked: tuple[str, ...]) -> AssetLayer:
     if not folder.is_dir():
         raise PkgbuildError(Kind.BAD_INPUT, f"release.toml names the asset folder {folder}, but there is none.")
     root = folder.resolve()  # a folder of models may lie elsewhere, behind a link
@@ -61,7 +61,8 @@ def _read(name: str, folder: Path) -> AssetLayer:
         content.append([relative, "program" if status.st_mode & 0o100 else "file", deb.sha256(path)])
     if not content:
         raise PkgbuildError(Kind.BAD_INPUT, f"The asset folder {folder} is empty: put files into it, or remove it.")
-    words = json.dumps({"layout": LAYOUT, "content": content}, sort_keys=True, ensure_ascii=True)
+    identity = {"layout": LAYOUT, "content": content, **({"revoked": sorted(revoked)} if revoked else {})}
+    words = json.dumps(identity, sort_keys=True, ensure_ascii=True)
     return AssetLayer(name, root, hashlib.sha256(words.encode()).hexdigest()[:12], size)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from pkgbuild import tomlfile
+from pkgbuild import ring_file, tomlfile
 from pkgbuild.errors import Kind, PkgbuildError
+from pkgbuild.ring import Role, State
 from pkgbuild.targets import Target
 from pkgbuild.tomlfile import Table
 from pkgbuild.values import DebianPackage
@@ -66,6 +68,7 @@ class KeySettings(Table):
 
     gnupghome: str | None = None
     key: str | None = None
+    """Once keys were rotated, any of them: the one that signs now is what ``keys/ring.json`` says."""
 
 
 class ServerSettings(Table):
@@ -106,6 +109,8 @@ class Settings:
     path: Path
     file: SettingsFile
     targets: tuple[Target, ...]
+    revoked: tuple[str, ...] = ()
+    """Fingerprints of the builder keys that were revoked: a layer signed by one of them is used no more."""
 
     def resolve(self, path: str) -> Path:
         """A path of the settings file, made absolute."""
@@ -190,4 +195,11 @@ def load(path: Path) -> Settings:
         )
     file = tomlfile.load(SettingsFile, path)
     targets = tuple(dict.fromkeys(Target(t.debian, t.architecture) for t in file.targets))
-    return Settings(path=path.resolve(), file=file, targets=targets)
+    settings = Settings(path=path.resolve(), file=file, targets=targets)
+    ring = ring_file.load(settings.state)
+    now = {
+        role.value: named.model_copy(update={"key": ring_file.successor(ring, role, named.key)})
+        for role, named in ((Role.BUILDER, file.builder), (Role.ARCHIVE, file.archive))
+    }
+    revoked = ring.of(Role.BUILDER, {State.REVOKED}) if ring else ()
+    return dataclasses.replace(settings, file=file.model_copy(update=now), revoked=revoked)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pkgbuild import deb, signing
+from pkgbuild import deb, keys, signing
 from pkgbuild.control import About, PackageFields, changelog, copyright_file
 from pkgbuild.deb import Documents, Override
 from pkgbuild.epoch import LAYER_EPOCH
 from pkgbuild.versions import check_version
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pkgbuild.deb import BuiltDeb
     from pkgbuild.keys import Key
@@ -27,6 +28,9 @@ _OVERRIDES = (
         ("file-in-etc-not-marked-as-conffile",),
     ),
     Override(
+        "The signed lists tell the server which keys devices have, and until when they are good.", ("unknown-field",)
+    ),
+    Override(
         "What devices take from the fleet's repository is said by the fleet, with the keys that it is signed by.",
         ("package-installs-apt-preferences",),
     ),
@@ -37,10 +41,28 @@ LIST = "usr/share/pi-ota/packages"
 PINS = "etc/apt/preferences.d/pi-ota-packages"
 
 
-def build(builder: Key, archive: Key, version: str, out: Path, allowed: Sequence[str] = ()) -> BuiltDeb:
-    """Build the package into ``out``, signed by the builder key itself. Raises ``PkgbuildError``.
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What one version of the package holds, and who signs it."""
 
-    ``allowed`` names further packages that devices take from the fleet's repository, and from nowhere else.
+    builders: Sequence[Key]
+    archives: Sequence[Key]
+    signer: Key
+    expiry: Mapping[str, str | None]
+    """Until when the keys are good, by fingerprint (``YYYY-MM-DDTHH:MM:SSZ``)."""
+    allowed: Sequence[str] = ()
+    """Further packages that devices take from the fleet's repository, and from nowhere else."""
+
+    def line(self, found: Sequence[Key]) -> str:
+        """``FINGERPRINT 2031-11-24T00:00:00Z, FINGERPRINT never``."""
+        return ", ".join(f"{key.fingerprint} {self.expiry[key.fingerprint] or 'never'}" for key in found)
+
+
+def build(content: Content, version: str, out: Path) -> BuiltDeb:
+    """Build the package into ``out``, signed. Raises ``PkgbuildError``.
+
+    Its control fields name the keys and their expiry, and so do the repository's signed lists: from there the server
+    knows what devices have.
     """
     fields = PackageFields(
         package=PACKAGE,
@@ -48,18 +70,20 @@ def build(builder: Key, archive: Key, version: str, out: Path, allowed: Sequence
         architecture="all",
         depends=(),
         summary="keys of the pi-ota fleet's repository and builder",
-        extended="apt trusts the repository signed by the archive key,\n"
-        "debsig-verify the packages signed by the builder key.",
+        extended="apt trusts the repository signed by an archive key,\n"
+        "debsig-verify the packages signed by a builder key.",
+        more={"Archive-Keys": content.line(content.archives), "Builder-Keys": content.line(content.builders)},
     )
     about = About(PACKAGE, _MAINTAINER, homepage=None, licence="public-domain")
     with tempfile.TemporaryDirectory(prefix="pi-ota-keyring-") as folder:
         tree = Path(folder, "tree")
         keyrings = tree / "usr/share/keyrings"
         keyrings.mkdir(parents=True)
-        archive.export(keyrings / "pi-ota-archive-keyring.gpg")
-        signing.write_trust(builder, tree / "usr/share/debsig/keyrings", tree / "etc/debsig/policies")
-        if allowed:
-            for place, text in ((LIST, list_text(allowed)), (PINS, pins_text(allowed))):
+        keys.export(content.archives, keyrings / "pi-ota-archive-keyring.gpg")
+        for builder in content.builders:
+            signing.write_trust(builder, tree / "usr/share/debsig/keyrings", tree / "etc/debsig/policies")
+        if content.allowed:
+            for place, text in ((LIST, list_text(content.allowed)), (PINS, pins_text(content.allowed))):
                 (tree / place).parent.mkdir(parents=True)
                 (tree / place).write_text(text, encoding="utf-8")
         documents = Documents(
@@ -69,7 +93,7 @@ def build(builder: Key, archive: Key, version: str, out: Path, allowed: Sequence
             overrides=_OVERRIDES,
         )
         path = deb.build(tree, fields, about, documents, out=out, epoch=LAYER_EPOCH)
-        signer = signing.Signer(builder, Path(folder, "signed"))
+        signer = signing.Signer(content.signer, Path(folder, "signed"))
         signer.sign(path)
         signer.verify(path)
     return deb.read_back(path, fields)

@@ -41,6 +41,8 @@ class Lock:
 
     requirements_hash: str | None
     pins: tuple[Pin, ...]
+    revoked: tuple[str, ...] = ()
+    """Builder keys that were revoked: the same layers get other names, since a published one is never signed anew."""
 
     def identity(self, target: Target) -> str:
         """HASH12 of the deps layer: over pins, their wheels' hashes and the target, not order and comments."""
@@ -48,6 +50,7 @@ class Lock:
             "layout": LAYOUT,
             "target": [target.debian, target.python, target.architecture],
             "pins": [[pin.name, pin.version, list(pin.hashes)] for pin in self.pins],
+            **({"revoked": sorted(self.revoked)} if self.revoked else {}),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 

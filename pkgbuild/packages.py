@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pkgbuild import keys, ready, session, versions
+from pkgbuild import keyring, keys, ready, session, versions
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.publisher import Part
 from pkgbuild.signing import Signer
@@ -44,7 +44,11 @@ def publish(
         progress.step(f"signing {', '.join(one.path.name for one in debs)}")
         key = keys.find(home, settings.file.builder.key, whose="builder")
         signer = Signer(key, settings.state / "cache/signed" / key.fingerprint / "packages").lasting()
-        built = [ready.signed(one, signer, opened.work) for one in debs]
+        # a keyring package may be signed by a key before this one, or after it, and stays so
+        others = [keys.Key(home, known.fingerprint) for known in keys.listed(home)]
+        built = [
+            ready.signed(one, signer, opened.work, others if one.package == keyring.PACKAGE else ()) for one in debs
+        ]
         publisher = opened.publisher(channel)
         with opened.locked():
             progress.step(f"publishing on {channel} ({', '.join(chosen)})")

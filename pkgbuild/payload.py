@@ -201,6 +201,8 @@ class Payload:
 
     folder: Path
     file: ReleaseFile
+    revoked: tuple[str, ...] = ()
+    """Builder keys that were revoked: the same layers get other names, since a published one is never signed anew."""
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from debian.arfile import ArFile
 from debian.debfile import DebFile
 
-from pkgbuild import deb, stamping
+from pkgbuild import deb, signing, stamping
 from pkgbuild.control import PackageFields
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.process import run
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pkgbuild.control import Release
     from pkgbuild.deb import BuiltDeb
+    from pkgbuild.keys import Key
     from pkgbuild.signing import Signer
     from pkgbuild.targets import Target
 
@@ -158,13 +159,16 @@ def stamped(own: ReadyDeb, release: Release, folder: Path) -> ReadyDeb:
     return read(path)
 
 
-def signed(one: ReadyDeb, signer: Signer, folder: Path) -> BuiltDeb:
-    """A copy in ``folder`` with the builder's signature on top; one of somebody else is taken off first."""
+def signed(one: ReadyDeb, signer: Signer, folder: Path, others: Sequence[Key] = ()) -> BuiltDeb:
+    """A copy in ``folder`` with the builder's signature on top; one of somebody else is taken off first.
+
+    A signature by one of the ``others`` stays as it is.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / one.fields.file_name
     shutil.copyfile(one.path, path)
     try:
-        signer.verify(path)
+        signing.verify(path, [signer.key, *others])
     except PkgbuildError:
         run(["ar", "d", path, SIGNATURE], doing=f"taking the old signature off {path.name}")
         signer.sign(path)

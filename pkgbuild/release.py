@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,7 @@ class _Run:
         progress.step(f"checking {request.src}, the keys, aptly and the server")
         version = versions.check_version(request.version)
         urgency, source = Urgency.read(request.urgency), payload.read(request.src)
+        source = replace(source, revoked=self._settings.revoked)
         release = describe(source, version, urgency, request.notes)
         targets = self._targets(source)
         signer = self._signer(release)
@@ -217,6 +218,8 @@ class _Run:
     def _resolve(self, source: Payload, version: str, target: Target) -> Resolved | None:
         with tempfile.TemporaryDirectory(dir=self._work) as scratch:
             found = requirements.ensure(source, version, target, Path(scratch), self._progress.detail)
+        if found:
+            found = replace(found, lock=replace(found.lock, revoked=self._settings.revoked))
         words = (
             f"{len(found.lock.pins)} wheels, layer {found.lock.identity(target)}" if found else "no third-party wheels"
         )

@@ -5,11 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pkgbuild import control, deb
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.keys import Key
 from pkgbuild.process import ToolError, run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def write_trust(key: Key, keyrings: Path, policies: Path) -> None:
@@ -32,6 +36,11 @@ class Signer:
         """``cache`` is a folder for the signed packages of one release."""
         self._key = key
         self._cache = cache
+
+    @property
+    def key(self) -> Key:
+        """The builder key."""
+        return self._key
 
     @property
     def fingerprint(self) -> str:
@@ -62,16 +71,22 @@ class Signer:
 
     def verify(self, path: Path) -> None:
         """Raise ``BUILD_FAILED`` unless a device that trusts this key would accept the package."""
-        with tempfile.TemporaryDirectory(prefix="pi-ota-verify-") as name:
-            keyrings, policies = Path(name, "keyrings"), Path(name, "policies")
-            write_trust(self._key, keyrings, policies)
-            words: list[str | Path] = ["debsig-verify", "--quiet", "--keyrings-dir", keyrings]
-            words += ["--policies-dir", policies, path]
-            try:
-                run(words, doing=f"verifying {path.name}")
-            except ToolError as error:
-                raise PkgbuildError(
-                    Kind.BUILD_FAILED,
-                    f"{path.name} does not carry a valid signature of the builder key"
-                    f" (debsig-verify: status {error.status}): it is not published. Run the release again.",
-                ) from error
+        verify(path, [self._key])
+
+
+def verify(path: Path, trusted: Sequence[Key]) -> None:
+    """Raise ``BUILD_FAILED`` unless a device that trusts these keys would accept the package."""
+    with tempfile.TemporaryDirectory(prefix="pi-ota-verify-") as name:
+        keyrings, policies = Path(name, "keyrings"), Path(name, "policies")
+        for key in trusted:
+            write_trust(key, keyrings, policies)
+        words: list[str | Path] = ["debsig-verify", "--quiet", "--keyrings-dir", keyrings]
+        words += ["--policies-dir", policies, path]
+        try:
+            run(words, doing=f"verifying {path.name}")
+        except ToolError as error:
+            raise PkgbuildError(
+                Kind.BUILD_FAILED,
+                f"{path.name} does not carry a valid signature of the builder key"
+                f" (debsig-verify: status {error.status}): it is not published. Run the release again.",
+            ) from error

@@ -8,14 +8,15 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from pkgbuild import config, keys
+from pkgbuild import config, keys, ring_file
 from pkgbuild.errors import Kind, PkgbuildError
+from pkgbuild.keys import Key
+from pkgbuild.ring import Role
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pkgbuild.config import Settings
-    from pkgbuild.keys import Key
     from pkgbuild.targets import Target
 
 _LONGEST_SOCKET_PATH = 107
@@ -38,10 +39,13 @@ def make_keys(state: Path) -> KeyPair:
     """Make the keys that are missing in ``state``."""
     builder, archive = key_homes(state)
     with keys.no_agent_left_behind(builder), keys.no_agent_left_behind(archive):
-        return KeyPair(
-            builder=keys.create(builder, whose="builder", user_id="pi-ota builder"),
-            archive=keys.create(archive, whose="archive", user_id="pi-ota archive"),
+        made = KeyPair(
+            builder=keys.create(builder, whose="builder"),
+            archive=keys.create(archive, whose="archive"),
         )
+    if ring := ring_file.load(state):
+        return KeyPair(Key(builder, ring.current(Role.BUILDER)), Key(archive, ring.current(Role.ARCHIVE)))
+    return made
 
 
 def init(

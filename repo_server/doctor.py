@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from repo_server import freshness, migrations, storage, times
+from repo_server import freshness, migrations, signing_keys, storage, times
 from repo_server.config import Settings
 from repo_server.errors import SchemaError
 from repo_server.store import audit, credentials
@@ -151,6 +151,31 @@ def _repository(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield Finding(check, Level.WARN, f"nothing is published in {folder} yet", "make release")
     for suite in found:
         yield _suite(suite, now)
+    if found:
+        yield from _signing_keys(folder, now)
+
+
+def _signing_keys(repository: Path, now: datetime) -> Iterator[Finding]:
+    keys = signing_keys.published(repository)
+    if not keys:
+        words = "no package with the fleet's keys is published, so they cannot be changed or extended on devices"
+        yield Finding("signing keys", Level.WARN, words, "pkgbuild keys publish")
+    for key in keys:
+        check, name = f"{key.role} key", f"{key.fingerprint[-16:]}"
+        mend = f"pkgbuild keys extend {key.role}; pkgbuild keys publish"
+        if key.expires is None:
+            yield Finding(check, Level.OK, f"{name} never expires")
+        elif key.expires - now > signing_keys.AHEAD:
+            yield Finding(check, Level.OK, f"{name} is good until {times.render(key.expires)}")
+        elif key.expires > now:
+            words = f"{name} expires at {times.render(key.expires)}, in {(key.expires - now).days} days"
+            yield Finding(check, Level.WARN, words, mend)
+        else:
+            # devices do not look at the end of a builder key; only the builder cannot sign with it any more
+            grave = key.role == signing_keys.ARCHIVE
+            words = f"{name} has expired at {times.render(key.expires)}"
+            words += "; devices refuse the repository" if grave else ""
+            yield Finding(check, Level.FAIL if grave else Level.WARN, words, mend)
 
 
 def _suite(suite: freshness.Suite, now: datetime) -> Finding:

@@ -20,7 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from repo_server import answers, freshness
+from repo_server import answers, freshness, signing_keys
 from repo_server.context import Context
 from repo_server.events import Bus
 from repo_server.gauges import Gauges
@@ -128,7 +128,15 @@ class _Fleet(Collector):
                 age.add_metric([suite.name], (now - suite.date).total_seconds())
             if suite.valid_until is not None:
                 valid.add_metric([suite.name], suite.valid_until.timestamp())
-        return [age, valid]
+        expires = GaugeMetricFamily(
+            "repo_server_signing_key_expires_timestamp_seconds",
+            "When a key expires, by the keyring package that is published.",
+            labels=["role", "key"],
+        )
+        for key in signing_keys.published(self._context.settings.repository):
+            if key.expires is not None:
+                expires.add_metric([key.role, key.fingerprint], key.expires.timestamp())
+        return [age, valid, expires]
 
 
 def _updates(updates: list[answers.UpdateCounts]) -> Iterable[Metric]:

@@ -10,9 +10,10 @@ import click
 
 from pkgbuild.cli.build import lock, release_command
 from pkgbuild.cli.channel import promote, prune, rollback, withdraw
+from pkgbuild.cli.keys import keys_group
 from pkgbuild.cli.look import diff, list_command, show
 from pkgbuild.cli.packages import build_command, deb_command
-from pkgbuild.cli.setup import aptly_command, init, keys_group
+from pkgbuild.cli.setup import aptly_command, init
 from pkgbuild.cli.upkeep import agent_command, resign_command
 from pkgbuild.errors import EXIT_CODES
 

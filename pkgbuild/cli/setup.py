@@ -1,4 +1,4 @@
-"""``pkgbuild init``, ``aptly`` and ``keys``: what a builder needs once."""
+"""``pkgbuild init`` and ``aptly``: what a builder needs once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pkgbuild import config, keyring, keys, stack
+from pkgbuild import config, stack
 from pkgbuild.cli import output
 
 
@@ -31,36 +31,3 @@ def aptly_command() -> None:
     """Run aptly's API server for these settings, in the foreground, with the archive key."""
     with output.errors():
         stack.serve_aptly(config.load(config.settings_path()))
-
-
-@click.group("keys")
-def keys_group() -> None:
-    """The builder key and the archive key."""
-
-
-@keys_group.command("init")
-@click.option("--state", required=True, type=click.Path(path_type=Path), help="Folder under which keys/ is made.")
-def keys_init(*, state: Path) -> None:
-    """Make the keys that are missing."""
-    with output.errors():
-        pair = stack.make_keys(state)
-        click.echo(f"builder {pair.builder.fingerprint}\narchive {pair.archive.fingerprint}")
-
-
-@keys_group.command("package")
-@click.option("--version", default="1", show_default=True, help="Raise it whenever the keys change.")
-@click.option("--output", "folder", default=".", type=click.Path(path_type=Path), help="Folder for the .deb.")
-def keys_package(*, version: str, folder: Path) -> None:
-    """Build pi-ota-keyring_VERSION_all.deb, which makes a device trust both keys."""
-    with output.errors():
-        settings = config.load(config.settings_path())
-        builder_home, archive_home = stack.key_homes(settings.state)
-        files = settings.file
-        builder = keys.find(
-            settings.resolve(files.builder.gnupghome or str(builder_home)), files.builder.key, whose="builder"
-        )
-        archive = keys.find(
-            settings.resolve(files.archive.gnupghome or str(archive_home)), files.archive.key, whose="archive"
-        )
-        with keys.no_agent_left_behind(builder.home):
-            click.echo(keyring.build(builder, archive, version, folder, files.allowed_packages).path)

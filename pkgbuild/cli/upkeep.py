@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from pkgbuild import agent, config, resign
+from pkgbuild import agent, config, expiry, fleet_keys, keyring, keyring_upkeep, resign
 from pkgbuild.cli import output
 
 
@@ -20,6 +21,9 @@ def agent_command(*, deb: Path, channel: str | None, quiet: bool) -> None:
         settings = config.load(config.settings_path())
         chosen = settings.channel(channel)
         done = agent.publish(settings, deb, chosen, output.progress(agent.STEPS, quiet=quiet))
+        if done["name"] == keyring.PACKAGE:
+            with fleet_keys.opened(settings, lambda words: click.echo(words, err=True)) as fleet:
+                keyring_upkeep.note(fleet, done["version"], chosen, datetime.now(UTC))
         click.echo(f"{done['name']} {done['version']} is published on {chosen} ({', '.join(done['debians'])})")
 
 
@@ -28,7 +32,10 @@ def agent_command(*, deb: Path, channel: str | None, quiet: bool) -> None:
 def resign_command(*, as_json: bool) -> None:
     """Sign what is published anew, so that devices can tell it from a frozen copy; a timer does it daily."""
     with output.errors(as_json=as_json):
-        done = resign.resign(config.load(config.settings_path()), lambda words: click.echo(words, err=True))
+        settings = config.load(config.settings_path())
+        done = resign.resign(settings, lambda words: click.echo(words, err=True))
+        for warning in expiry.warnings(settings):
+            click.echo(warning, err=True)
         if as_json:
             output.print_json(done)
         else:

@@ -39,15 +39,17 @@ _POLICY = """<?xml version="1.0"?>
 
 @dataclass
 class Keys:
-    """Two throwaway keys in a GNUPGHOME of their own: the builder's and the archive's."""
+    """Throwaway keys in a GNUPGHOME of their own: the builder's and the archive's, and one that no device trusts."""
 
     home: Path
     builder: str = ""
     archive: str = ""
+    stranger: str = ""
 
     def __post_init__(self) -> None:
         self.home.mkdir(mode=0o700, parents=True)
         self.builder, self.archive = self._make("builder@example.org"), self._make("archive@example.org")
+        self.stranger = self._make("stranger@example.org")
 
     def _make(self, user: str) -> str:
         self._gpg("--quick-generate-key", user, "ed25519", "sign", "never")
@@ -64,9 +66,9 @@ class Keys:
     def clear_sign(self, key: str, content: bytes) -> bytes:
         return self._gpg("--local-user", key, "--clear-sign", stdin=content)
 
-    def sign_deb(self, deb: Path) -> None:
+    def sign_deb(self, deb: Path, key: str | None = None) -> None:
         environment = {"GNUPGHOME": str(self.home), "PATH": "/usr/bin:/bin"}
-        command = ["debsigs", "--sign=origin", "-k", self.builder, str(deb)]
+        command = ["debsigs", "--sign=origin", "-k", key or self.builder, str(deb)]
         subprocess.run(command, env=environment, check=True, capture_output=True)
 
     def trust(self, root: Path) -> None:

@@ -129,11 +129,15 @@ def test_one_changed_byte_on_the_server_installs_nothing(installed: AptRoot, rep
     assert installed.version(NAME) == "1.0.0"
 
 
-@pytest.mark.parametrize("how", ["unsigned", "tampered"])
+@pytest.mark.parametrize("how", ["unsigned", "tampered", "the archive key", "another builder"])
 def test_a_stolen_repository_host_installs_nothing(installed: AptRoot, repo: Repo, how: str) -> None:
     """The archive key's owner publishes what the builder did not sign: apt is content, debsig-verify is not."""
-    if how == "unsigned":
+    if how != "tampered":
         repo.release("1.1.0", sign=False)
+        signers = {"the archive key": repo.keys.archive, "another builder": repo.keys.stranger}
+        for deb in repo.debs if how in signers else []:
+            if "1.1.0" in deb.name:
+                repo.keys.sign_deb(deb, signers[how])
     else:
         repo.release("1.1.0")
         deb = next(deb for deb in repo.debs if deb.name.startswith(f"{NAME}-app-1.1.0"))
@@ -143,8 +147,12 @@ def test_a_stolen_repository_host_installs_nothing(installed: AptRoot, repo: Rep
     offer(installed, repo, "1.1.0")
     result = installed.step(Step.DOWNLOAD, "1.1.0")
     assert result.problem is Problem.UNTRUSTED, result.message
-    assert "builder signature" in result.message
-    assert f"{NAME}-app-1.1.0" not in layers(installed)
+    words = {"unsigned": "carries no builder signature", "tampered": "does not fit its content"}
+    assert words.get(how, "is of an unknown builder key") in result.message
+    result = installed.step(Step.INSTALL, "1.1.0")
+    assert result.problem is Problem.UNTRUSTED, "apt's own hook refuses it as well"
+    assert layers(installed).isdisjoint({f"{NAME}-app-1.1.0"})
+    assert installed.version(NAME) == "1.0.0"
 
 
 def test_the_hook_refuses_under_unattended_upgrades_too(installed: AptRoot, repo: Repo) -> None:

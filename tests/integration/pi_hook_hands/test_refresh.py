@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -156,12 +157,49 @@ def test_a_dead_server_is_unreachable_even_with_older_lists_there(
     assert device.step(Step.REFRESH, "1.0.0").problem is Problem.UNREACHABLE
 
 
-def test_a_frozen_mirror_is_noticed(device: AptRoot, repo: Repo) -> None:
+def test_a_frozen_mirror_is_noticed_once_its_lists_are_a_week_old(device: AptRoot, repo: Repo) -> None:
     repo.release("1.0.0")
-    repo.publish(date=time.time() - 8 * 86_400)
-    result = device.step(Step.REFRESH, "1.0.0")
-    assert result.problem is Problem.NOT_PUBLISHED
-    assert "expired" in result.message
+    repo.publish(date=time.time() - 6 * 86_400)
+    assert device.step(Step.REFRESH, "1.0.0").problem is None
+    frozen = (repo.base / "dists/stable/InRelease").read_bytes()
+    # Two days later the mirror has still the same file. Time cannot pass here, so what is allowed shrinks instead.
+    source = device.path / "etc/apt/sources.list.d/pi-ota.sources"
+    text = source.read_text()
+    assert "Valid-Until-Max: 604800" in text
+    source.write_text(text.replace("604800", str(5 * 86_400)))
+    assert (repo.base / "dists/stable/InRelease").read_bytes() == frozen
+    for result in (device.step(Step.REFRESH, "1.0.0"), device.system_step(Step.LISTS, "none")):
+        assert result.problem is Problem.NOT_PUBLISHED, result.message
+        assert "its lists too old" in result.message
+        assert "expired" in result.message
+
+
+def test_an_older_inrelease_played_back_changes_nothing(device: AptRoot, repo: Repo) -> None:
+    """Whoever holds back what was published wins a week at most, and no older release is ever installed."""
+    now = time.time()
+    repo.release("1.0.0")
+    repo.publish(date=now - 3 * 86_400)
+    dists = repo.base / "dists"
+    shutil.copytree(dists, repo.folder / "old")
+    repo.release("1.1.0")
+    repo.publish(date=now - 60)
+    assert device.step(Step.REFRESH, "1.1.0").problem is None
+
+    def play_back() -> None:
+        shutil.rmtree(dists)
+        shutil.copytree(repo.folder / "old", dists)
+
+    play_back()
+    kept = device.step(Step.REFRESH, "1.1.0")
+    assert kept.problem is None, kept.message
+    assert kept.not_before is not None
+    assert abs(kept.not_before.timestamp() - (now - 60)) < 2, "the lists that apt had are kept"
+    # A device that has lost its lists (a new card) takes the old ones, and the release on offer is not in them.
+    for file in device.path.glob("var/lib/apt/lists/*_*"):
+        file.unlink()
+    result = device.step(Step.REFRESH, "1.1.0")
+    assert result.problem is Problem.NOT_PUBLISHED, result.message
+    assert "1.1.0 is not in the signed lists (there: 1.0.0)" in result.message
 
 
 def test_an_empty_channel_is_not_published(device: AptRoot) -> None:

@@ -54,8 +54,9 @@ def test_lintian_has_nothing_to_say(tmp_path: Path) -> None:
     ]
     home = tmp_path / "k"
     with keys.no_agent_left_behind(home):
-        key = keys.create(home, whose="builder", user_id="builder <builder@localhost.invalid>")
-        debs.append(keyring.build(key, key, "1", tmp_path, ["vosk"]).path)
+        key = keys.create(home, whose="builder")
+        content = keyring.Content([key], [key], key, {key.fingerprint: None}, allowed=["vosk"])
+        debs.append(keyring.build(content, "1", tmp_path).path)
     assert len(debs) == 7
     words = ["lintian", "--allow-root", "--no-cfg", "--fail-on", "error,warning", *map(str, debs)]
     done = subprocess.run(words, check=False, capture_output=True, text=True)

@@ -172,7 +172,7 @@ def test_only_an_agent_of_our_own_is_ended(pair: stack.KeyPair) -> None:
 
 def test_too_long_a_path_for_gpg_is_said(tmp_path: Path) -> None:
     with pytest.raises(PkgbuildError, match="use a shorter state folder") as caught:
-        keys.create(tmp_path / ("x" * 90), whose="builder", user_id="x")
+        keys.create(tmp_path / ("x" * 90), whose="builder")
     assert caught.value.kind is Kind.BAD_INPUT
 
 

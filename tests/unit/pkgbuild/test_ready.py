@@ -189,7 +189,7 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
     try:
         with keys.no_agent_left_behind(home):
             yield Signer(
-                keys.create(home, whose="builder", user_id="builder <builder@localhost.invalid>"),
+                keys.create(home, whose="builder"),
                 tmp_path_factory.mktemp("cache") / "release",
             )
     finally:

@@ -54,6 +54,7 @@ def file(tmp_path: Path, port: int) -> Path:
     file.write_text(f'state_dir = "{tmp_path}/state"\nhost = "127.0.0.1"\nport = {port}\n')
     assert CliRunner().invoke(main, ["init", "--config", str(file)]).exit_code == 0
     sign(tmp_path, NOW)
+    publish_keys(tmp_path, "A1 2031-11-24T00:00:00Z")
     return file
 
 
@@ -61,6 +62,13 @@ def sign(tmp_path: Path, at: datetime, more: str = "") -> None:
     folder = tmp_path / "state" / "public" / "trixie" / "dists" / "stable"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "InRelease").write_text(f"Date: {at:%a, %d %b %Y %H:%M:%S} UTC\n{more}")
+
+
+def publish_keys(tmp_path: Path, archive: str, builder: str = "B1 never") -> None:
+    folder = tmp_path / "state" / "public" / "trixie" / "dists" / "stable" / "main" / "binary-amd64"
+    folder.mkdir(parents=True, exist_ok=True)
+    fields = f"Version: 1\nArchive-Keys: {archive}\nBuilder-Keys: {builder}\nDescription: keys\n"
+    (folder / "Packages").write_text(f"Package: pi-ota-keyring\n{fields}\n")
 
 
 def database(tmp_path: Path, statement: str) -> None:
@@ -83,7 +91,7 @@ def test_a_server_that_is_well(file: Path, tmp_path: Path) -> None:
     assert (status, {one["level"] for one in found.values()}) == (0, {"ok"}), found
     assert set(found) == {
         "settings", "state folder", "database", "schema", "admin key", "clock", "disk",
-        "repository trixie/dists/stable", "port",
+        "repository trixie/dists/stable", "archive key", "builder key", "port",
     }  # fmt: skip
     shown = CliRunner().invoke(main, ["doctor", "--config", str(file)])
     assert (shown.exit_code, len(shown.stdout.splitlines())) == (0, len(found))
@@ -187,6 +195,29 @@ def test_a_repository_that_is_not_signed_anew(
     more = "" if ended is None else f"Valid-Until: {NOW - ended:%a, %d %b %Y %H:%M:%S} UTC\n"
     sign(tmp_path, NOW - age, more)
     fails(file, Case("repository trixie/dists/stable", level, words, "pkgbuild resign"))
+
+
+@pytest.mark.parametrize(
+    ("role", "days", "level", "words"),
+    [
+        ("archive", 60, "warn", "in 59 days"),
+        ("archive", -1, "fail", "devices refuse the repository"),
+        ("builder", 60, "warn", "in 59 days"),
+        ("builder", -1, "warn", "has expired at"),
+    ],
+)
+def test_a_key_that_expires_is_said_sixty_days_ahead(
+    file: Path, tmp_path: Path, *, role: str, days: int, level: str, words: str
+) -> None:
+    line = f"K1 {NOW + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
+    publish_keys(tmp_path, *((line,) if role == "archive" else ("A1 never", line)))
+    fails(file, Case(f"{role} key", level, words, f"pkgbuild keys extend {role}"))
+
+
+def test_keys_that_are_not_published_are_said(file: Path, tmp_path: Path) -> None:
+    for index in (tmp_path / "state" / "public").rglob("Packages"):
+        index.unlink()
+    fails(file, Case("signing keys", "warn", "no package with the fleet's keys", "pkgbuild keys publish"))
 
 
 def test_nothing_published_yet(file: Path, tmp_path: Path) -> None:

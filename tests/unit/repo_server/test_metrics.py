@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -190,3 +190,24 @@ def test_programs_of_this_machine_need_no_key(service: Service, sent: dict[str, 
 def test_others_need_a_viewers_key(service: Service, role: str, status: int) -> None:
     answer = service.request("GET", "/metrics", key=service.key(role), environ_base={"REMOTE_ADDR": "203.0.113.9"})
     assert answer.status_code == status
+
+
+def test_when_the_keys_expire_that_devices_have(service: Service) -> None:
+    for suite, keys in {
+        "trixie": {"1": "A1 2026-05-01T00:00:00Z", "10": "A1 2027-05-01T00:00:00Z, A2 never", "9": "A9 never"},
+        "bookworm": {"10": "A1 2027-04-01T00:00:00Z, nonsense, A3 some day"},
+    }.items():
+        folder = service.settings.repository / suite / "dists" / "stable" / "main" / "binary-arm64"
+        folder.mkdir(parents=True)
+        text = "Package: other\nVersion: 3\nArchive-Keys: X 2020-01-01T00:00:00Z\n\n"
+        for version, line in keys.items():
+            text += f"Package: pi-ota-keyring\nVersion: {version}\nArchive-Keys: {line}\n"
+            text += "Builder-Keys: B1 2026-12-01T00:00:00Z\n\n"
+        (folder / "Packages").write_text(text)
+    samples = scrape(service)
+    name = "repo_server_signing_key_expires_timestamp_seconds"
+    assert labels_of(samples, name, "key") == {
+        "A1": datetime(2027, 4, 1, tzinfo=UTC).timestamp(),  # the earlier of the two suites' newest packages
+        "B1": datetime(2026, 12, 1, tzinfo=UTC).timestamp(),
+    }
+    assert value(samples, name, role="builder", key="B1") == datetime(2026, 12, 1, tzinfo=UTC).timestamp()
