@@ -85,10 +85,11 @@ def _look_at(subject: Subject, work: Path, output: Path, report: Report) -> None
     report.add("built", subject.name, [], f"{debians}; {targets}: {size / 1e6:.1f} MB of packages")
 
     if subject.without is not None:
-        target, project = subject.without
+        target, projects = subject.without
         said = _refusal(subject, work / "without", target)
-        fits = f"of {project} " in said and f"for {target}" in said and "[[payload.overrides]]" in said
-        report.add("no wheel", subject.name, [] if fits else [said], f"{target}: {project} is named, and the ways out")
+        named = next((project for project in projects if f" of {project} " in said), None)
+        fits = named is not None and f"for {target}" in said and "[[payload.overrides]]" in said
+        report.add("no wheel", subject.name, [] if fits else [said], f"{target}: {named} is named, and the ways out")
 
     again = [target for target in subject.twice if target in subject.targets]
     elsewhere, out = work / "elsewhere/two", work / "again"

@@ -30,8 +30,8 @@ class Subject:
     """Whether it has third-party code for the processor."""
     twice: tuple[Target, ...] = ALL
     """Where it is built a second time, to compare; of the largest one target says it all."""
-    without: tuple[Target, str] | None = None
-    """A target for which it cannot be built, and the project that has no wheel for it."""
+    without: tuple[Target, tuple[str, ...]] | None = None
+    """A target for which it cannot be built, and the projects that have no wheel for it; the resolver names one."""
 
 
 def _example(name: str) -> Callable[[Path, str], None]:
@@ -138,6 +138,6 @@ SUBJECTS = (
         _example("wyoming_piper"),
         compiled=True,
         twice=(Target("trixie", "arm64"),),
-        without=(Target("trixie", "armhf"), "piper-tts"),
+        without=(Target("trixie", "armhf"), ("onnxruntime", "piper-tts", "regex")),
     ),
 )
