@@ -90,7 +90,7 @@ class Aptly:
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.session.close()
+        self._connection.close()
 
     def version(self) -> str:
         """The version of aptly; also the way to learn that it answers."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 from urllib.parse import quote
 
@@ -41,6 +42,8 @@ class Connection:
     session: requests.Session
     base: str
     timeout_seconds: float
+    tasks: list[int] = field(default_factory=list)
+    """Those of this connection that are over, which aptly remembers."""
 
     @classmethod
     def to(cls, url: str, timeout_seconds: float, login: tuple[str, str] | None = None) -> Connection:
@@ -69,14 +72,19 @@ class Connection:
         if answer.status_code != _ACCEPTED:  # what is quick is no task
             return answer
         task = answer.json()["ID"]
+        self.tasks.append(task)
         ended = self.call("GET", f"api/tasks/{task}/wait").json()
         if ended["State"] != _SUCCEEDED:
             said = str(self.call("GET", f"api/tasks/{task}/output").json())
-            self.call("DELETE", f"api/tasks/{task}")
             raise AptlyAPIException(said.rpartition(_FAILURE)[2].strip(), status_code=500)
-        returned = self.call("GET", f"api/tasks/{task}/return_value").json() or {}
-        self.call("DELETE", f"api/tasks/{task}")
-        return _Returned(returned.get("Value"))
+        return _Returned(self, task)
+
+    def close(self) -> None:
+        """Let aptly forget the tasks that are over, and hang up. Raises nothing: whatever was to be done is done."""
+        with suppress(requests.RequestException, AptlyAPIException):
+            while self.tasks:  # one by one: another builder may still ask for its own
+                self.call("DELETE", f"api/tasks/{self.tasks.pop()}")
+        self.session.close()
 
     def upload(self, folder: str, path: Path, advance: Callable[[int], None]) -> None:
         """Send a file, a piece at a time; ``advance`` hears how many bytes have gone. Raises as ``call``."""
@@ -91,13 +99,15 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class _Returned:
-    """What a task answered, for the sections that look at a response."""
+    """What a task answered, for the sections that look at a response; fetched where one does."""
 
-    value: Wire
+    connection: Connection
+    task: int
     status_code: int = _OK
 
     def json(self) -> Wire:
-        return self.value
+        returned = self.connection.call("GET", f"api/tasks/{self.task}/return_value").json() or {}
+        return returned.get("Value")
 
 
 class _Multipart:

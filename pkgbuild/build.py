@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from pkgbuild.aptly import Listed
-    from pkgbuild.assets import AssetLayer
     from pkgbuild.control import PackageFields, Release
     from pkgbuild.deb import BuiltDeb, Documents
     from pkgbuild.payload import Payload
@@ -92,7 +93,6 @@ class Builder:
         self._progress = progress
         self._allowed = {release.name, *allowed}
         self._finished: dict[Path, BuiltDeb] = {}
-        self._assets: dict[str, AssetLayer] | None = None
 
     def build(self, resolved: Mapping[Target, Resolved | None], repository: Repository) -> list[TargetPackages]:
         """Build, sign and read back. Raises ``PkgbuildError``."""
@@ -105,9 +105,13 @@ class Builder:
         else:
             self._layers(resolved, repository, made, reused)
         self._progress.step("signing and reading back" if self._signer else "reading back")
+        # the programs that sign and check run beside each other, one on each processor
+        once = {one.path: one for each in made.values() for one in each}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            self._finished.update(zip(once, pool.map(self._finish, once.values()), strict=True))
         packages = []
         for target in resolved:
-            built = [self._finish(one) for one in made[target]]
+            built = [self._finished[one.path] for one in made[target]]
             for one in debs[target]:
                 finished = self._finish_ready(one)
                 listed = None if one.package == self._release.name else repository.find_ready(finished, target.debian)
@@ -177,9 +181,7 @@ class Builder:
 
     def _asset_layers(self, target: Target, repository: Repository) -> list[_Made | Listed]:
         found: list[_Made | Listed] = []
-        if self._assets is None:
-            self._assets = {one.identity: one for one in assets.find(self._payload)}
-        for layer in self._assets.values():
+        for layer in {one.identity: one for one in assets.find(self._payload)}.values():
             fields = control.asset_fields(self._payload.file, layer.name, layer.identity)
             shared = self._shared(fields, f"{target}", target.debian, repository, self._out(None))
             if shared is None:
@@ -240,8 +242,6 @@ class Builder:
         return _Made(path, fields, self._remembered(out, fields) if shared else None)
 
     def _finish(self, made: _Made) -> BuiltDeb:
-        if (finished := self._finished.get(made.path)) is not None:
-            return finished
         if self._signer:
             if not made.signed:
                 self._signer.sign(made.path)
@@ -252,7 +252,6 @@ class Builder:
             partial = made.remembered.with_suffix(".partial")
             shutil.copyfile(made.path, partial)
             partial.replace(made.remembered)
-        self._finished[made.path] = built
         return built
 
     def _finish_ready(self, one: ReadyDeb) -> BuiltDeb:

@@ -113,7 +113,10 @@ class Publisher:
                 yield from self._aptly.packages(repository, [package])
 
     def check_used_nowhere(self, name: str, version: str, debian: str) -> None:
-        """Raise ``VERSION_NOT_HIGHER`` where another channel carries the version: it is never used for two contents."""
+        """Raise ``VERSION_NOT_HIGHER`` where another channel carries the version: it is never used for two contents.
+
+        Of this channel ``published_versions`` tells.
+        """
         repositories = self._aptly.repositories()
         gone = withdrawn_name(debian)
         if gone in repositories and any(p.version == version for p in self._aptly.packages(gone, [name])):
@@ -123,7 +126,7 @@ class Publisher:
                 " higher one.",
             )
         for repository in sorted(repositories):
-            if not repository.startswith(f"pi-ota-{debian}-"):
+            if not repository.startswith(f"pi-ota-{debian}-") or repository == self.repository(debian):
                 continue
             if any(listed.version == version for listed in self._aptly.packages(repository, [name])):
                 raise PkgbuildError(

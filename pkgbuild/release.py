@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pkgbuild import assets, catalogue, control, history, keys, payload, plan, requirements, session, versions
+from pkgbuild.aptly import Aptly
 from pkgbuild.build import Builder, TargetPackages
 from pkgbuild.control import Release, Urgency
 from pkgbuild.errors import Kind, PkgbuildError
@@ -90,8 +92,7 @@ class _Run:
         with self._locked() as finished:
             self._remember(finished, release)
             self._check_version(release, targets)
-            if not request.dry_run:
-                self._publisher.check_can_sign()
+            seen = self._session.aptly.published()
         if announcer:
             announcer.check()
 
@@ -100,7 +101,8 @@ class _Run:
 
         with self._locked() as finished:
             self._remember(finished, release)
-            self._check_version(release, targets)  # another release may have been quicker
+            if self._session.aptly.published() != seen:  # another release was quicker
+                self._check_version(release, targets)
             builder = Builder(
                 source,
                 release,
@@ -110,7 +112,10 @@ class _Run:
                 progress=progress,
                 allowed=self._settings.file.allowed_packages,
             )
-            packages = builder.build(resolved, self._publisher)
+            with ThreadPoolExecutor(1) as aside:
+                probe = aside.submit(self._probe)
+                packages = builder.build(resolved, self._publisher)
+                probe.result()
             parts = self._parts(packages)
             update = _update(release, request.channel, packages)
             if request.dry_run:
@@ -127,6 +132,12 @@ class _Run:
             "snapshots": snapshots,
             "uploaded_bytes": sum(deb.size for part in parts for deb in part.built),
         }
+
+    def _probe(self) -> None:
+        """See whether aptly can sign, beside the building and over a connection of its own."""
+        if not self._request.dry_run:
+            with closing(Aptly.of(self._settings)) as own:
+                self._session.publisher(self._request.channel, own).check_can_sign()
 
     def _locked(self) -> AbstractContextManager[Entry | None]:
         """A dry run changes nothing, so it waits for nobody and leaves what a killed run has left."""

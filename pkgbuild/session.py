@@ -40,11 +40,11 @@ class Session:
         """Of the builder's state folder."""
         return Journal(self.settings.state)
 
-    def publisher(self, channel: str) -> Publisher:
-        """For one channel."""
+    def publisher(self, channel: str, aptly: Aptly | None = None) -> Publisher:
+        """For one channel; over another connection where one is given."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         return Publisher(
-            self.aptly,
+            aptly or self.aptly,
             channel,
             journal=self.journal,
             aptly_root=self.settings.aptly_root,

@@ -52,6 +52,52 @@ def test_refusal_of_aptly_becomes_a_kind(server: list[Response], body: bytes, ki
     assert caught.value.kind is kind
 
 
+def test_what_aptly_does_is_waited_for_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {
+        "POST api/repos/r/file/f": (202, b'{"ID": 7, "State": 0}'),
+        "GET api/tasks/7/wait": (200, b'{"ID": 7, "State": 2}'),
+        "GET api/tasks/7/return_value": (
+            200,
+            b'{"Code": 200, "Value": {"FailedFiles": [], "Report": {"Warnings": []}}}',
+        ),
+        "DELETE api/tasks/7": (200, b"{}"),
+    }
+    asked: list[str] = []
+
+    def request(_: object, method: str, url: str, **values: object) -> Response:
+        asked.append(f"{method} {url.removeprefix('http://x/')}")
+        return answer(*answers[asked[-1]])
+
+    monkeypatch.setattr("requests.Session.request", request)
+    server = Aptly("http://x", timeout_seconds=1, archive_key=None)
+    server.add_uploaded("r", "f")
+    server.close()
+    server.close()
+    assert asked == list(answers)
+
+
+def test_a_task_that_fails_is_a_refusal_in_its_own_words(server: list[Response]) -> None:
+    words = b'"Loading packages...\\nTask failed with error: unable to detached sign file: exit status 2"'
+    server += [answer(202, b'{"ID": 7}'), answer(200, b'{"State": 3}'), answer(200, words)]
+    with pytest.raises(PkgbuildError, match=r"aptly cannot sign \(unable to detached sign file") as caught:
+        Aptly("http://x", timeout_seconds=1, archive_key="A").switch("trixie", "stable", "s")
+    assert caught.value.kind is Kind.MISSING_KEY
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (409, b'{"error": "Needed resources are used by other tasks."}', Kind.BUSY, "until the other builder"),
+        (401, b"<html>", Kind.APTLY_UNREACHABLE, "correct aptly.username and the password"),
+    ],
+)
+def test_who_is_in_the_way(server: list[Response], status: int, body: bytes, kind: Kind, words: str) -> None:
+    server.append(answer(status, body))
+    with pytest.raises(PkgbuildError, match=words) as caught:
+        Aptly("http://x", timeout_seconds=1, archive_key="A").switch("trixie", "stable", "s")
+    assert caught.value.kind is kind
+
+
 def test_failed_files_of_a_successful_answer_are_a_failure(server: list[Response]) -> None:
     report = (
         b'{"FailedFiles": ["a.deb"], "Report": {"Warnings": ["conflict in package a"], "Added": [], "Removed": []}}'
