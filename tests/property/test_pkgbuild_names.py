@@ -110,3 +110,7 @@ def test_identity_of_a_layer_follows_every_pin_hash_and_target(
     ]
     assert identity not in {Lock(None, pins_).identity(target) for pins_ in changed}
     assert (Lock(None, tuple(sorted(found))).identity(other) == identity) == (other == target)
+    # what a revoked builder key has signed is not taken up again: its layer had another name
+    revoked = Lock(None, tuple(sorted(found)), revoked=("B1", "B2"))
+    assert revoked.identity(target) == Lock(None, revoked.pins, revoked=("B2", "B1")).identity(target)
+    assert len({identity, revoked.identity(target), Lock(None, revoked.pins, revoked=("B1",)).identity(target)}) == 3

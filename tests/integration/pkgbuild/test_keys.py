@@ -113,6 +113,14 @@ def test_the_archive_key_rotates_with_both_signing_meanwhile(stack: BuilderStack
     assert signers(stack) == {old, new}, "the key by which devices come over, at every publication from the first"
     ok(stack, "publish")
     assert signers(stack) == {old, new}
+    # A run that was killed when aptly had published and it was not written down yet.
+    told = show(stack)["keyring_packages"]
+    ring = stack.state / "keys/ring.json"
+    body = json.loads(ring.read_text())
+    body["keyrings"][-1]["channels"] = {}
+    ring.write_text(json.dumps(body))
+    assert "was published before" in ok(stack, "publish")
+    assert [list(k["channels"]) for k in show(stack)["keyring_packages"]] == [list(k["channels"]) for k in told]
     refused = stack.run("keys", "retire", "archive")
     assert (refused.status, "(90 days)" in refused.sentence) == (2, True)
     ok(stack, "retire", "archive", "--offline-days", "0")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def test_the_name_is_that_of_the_content_and_of_nothing_else(tmp_path: Path) -> 
     moved = with_voice(tmp_path / "d")
     (moved.folder / "models/en/voice.onnx").rename(moved.folder / "models/en/other.onnx")
     assert identity(moved) != identity(first)
+
+
+def test_a_revoked_builder_key_gives_the_same_content_another_name(tmp_path: Path) -> None:
+    source = with_voice(tmp_path / "a")
+    one, both = replace(source, revoked=("B1",)), replace(source, revoked=("B1", "B2"))
+    assert len({identity(source), identity(one), identity(both)}) == 3
+    assert identity(both) == identity(replace(source, revoked=("B2", "B1")))
 
 
 def test_the_layer_is_the_same_bytes_for_every_builder(tmp_path: Path) -> None:
