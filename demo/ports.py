@@ -8,7 +8,8 @@ import socket
 FIRST, LAST = 20_000, 32_000
 """Below those that Linux gives to connections on their way out, which could take one meanwhile."""
 _TRIES = 200
-_reserved: list[socket.socket] = []
+_reserved: list[int] = []
+"""File descriptors: nothing closes them but the end of the process."""
 
 
 class NoPortError(RuntimeError):
@@ -38,5 +39,5 @@ def _reserve(port: int) -> bool:
     except OSError:
         name.close()
         return False
-    _reserved.append(name)
+    _reserved.append(name.detach())
     return True
