@@ -111,12 +111,15 @@ class Ring:
     def base(self) -> frozenset[str]:
         """The builder keys that every device trusts which has the newest keyring package handed out so far.
 
-        Of several that were built for installing by hand nobody knows which a device has; where none is known of at
-        all, devices were given the first key.
+        Of those that were built and not published nobody knows whether a device has them, so what counts is what they
+        have in common with what was published; where none is known of at all, devices were given the first key.
         """
-        published = [keyring for keyring in self.keyrings if keyring.channels]
-        if published:
-            return published[-1].builders
+        newest = max((place for place, keyring in enumerate(self.keyrings) if keyring.channels), default=None)
+        if newest is not None:
+            base = self.keyrings[newest].builders
+            for later in self.keyrings[newest + 1 :]:  # handed out by hand since, or cut off before they were published
+                base = base & later.builders or later.builders
+            return base
         if self.keyrings:
             return frozenset.intersection(*(keyring.builders for keyring in self.keyrings))
         return frozenset({self.entries[Role.BUILDER][0].fingerprint})
