@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from urllib.parse import quote
 
 import requests
@@ -99,6 +99,38 @@ class Announcer:
             f"The server at {self._url} did not take the announcement"
             f" (status {answer.status_code}: {_message(answer)}). Mend that, then run the same release again.",
         )
+
+
+class Packaged(Protocol):
+    """A package, whether it was just built or aptly holds it."""
+
+    @property
+    def package(self) -> str:
+        """Its name."""
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def sha256(self) -> str:
+        """In hexadecimal digits."""
+
+
+def package_row(one: Packaged, debian: str, architecture: str) -> dict[str, Any]:
+    """A package as it is announced: once for each target that installs it (docs/INTERFACES.md)."""
+    return {
+        "package": one.package,
+        "version": one.version,
+        "debian": debian,
+        "architecture": architecture,
+        "size": one.size,
+        "sha256": one.sha256,
+    }
 
 
 def _message(answer: requests.Response) -> str:

@@ -18,6 +18,7 @@ from pkgbuild.progress import human_size
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from pkgbuild.announce import Packaged
     from pkgbuild.aptly import Listed
     from pkgbuild.control import PackageFields, Release
     from pkgbuild.deb import BuiltDeb, Documents
@@ -56,6 +57,11 @@ class TargetPackages:
     target: Target
     built: tuple[BuiltDeb, ...]
     reused: tuple[Listed, ...]
+
+    @property
+    def packages(self) -> tuple[Packaged, ...]:
+        """All of them."""
+        return (*self.built, *self.reused)
 
 
 @dataclass(frozen=True, slots=True)

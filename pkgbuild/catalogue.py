@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pkgbuild import versions
+from pkgbuild.announce import package_row
 from pkgbuild.aptly import repository_name
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.targets import PYTHON_OF
@@ -100,13 +101,22 @@ def _newest(packages: Iterable[Listed]) -> list[Listed]:
 
 def find(aptly: Aptly, name: str, version: str, channel: str | None = None) -> list[PublishedRelease]:
     """The release wherever it is. Raises ``BAD_INPUT`` where it is nowhere."""
-    found = [
-        release for shelf in shelves(aptly, channel) if (release := on_shelf(aptly, shelf, name, version)) is not None
-    ]
+    found = wherever(aptly, name, version, channel)
     if not found:
-        where = f"on {channel}" if channel else "published"
-        raise PkgbuildError(Kind.BAD_INPUT, f"{name} {version} is not {where}: `pkgbuild list {name}` shows what is.")
+        raise nowhere(name, version, channel)
     return found
+
+
+def wherever(aptly: Aptly, name: str, version: str, channel: str | None = None) -> list[PublishedRelease]:
+    """The same; nothing where it is nowhere."""
+    each = (on_shelf(aptly, shelf, name, version) for shelf in shelves(aptly, channel))
+    return [release for release in each if release is not None]
+
+
+def nowhere(name: str, version: str, channel: str | None) -> PkgbuildError:
+    """What to say where it is nowhere."""
+    where = f"on {channel}" if channel else "published"
+    return PkgbuildError(Kind.BAD_INPUT, f"{name} {version} is not {where}: `pkgbuild list {name}` shows what is.")
 
 
 def hashes(aptly: Aptly, name: str, version: str, target: Target) -> frozenset[str] | None:
@@ -143,14 +153,7 @@ def announcement(releases: Sequence[PublishedRelease], channel: str) -> dict[str
         "notes": fields["Update-Notes"],
         "minimum_agent": fields.get("Update-Minimum-Agent"),
         "packages": [
-            {
-                "package": one.package,
-                "version": one.version,
-                "debian": release.shelf.debian,
-                "architecture": architecture,
-                "size": one.size,
-                "sha256": one.sha256,
-            }
+            package_row(one, release.shelf.debian, architecture)
             for release in releases
             for architecture in sorted({one.architecture for one in release.services})
             for one in release.of(architecture).values()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from pkgbuild import ring_file, tomlfile
+from pkgbuild import keys, ring_file, tomlfile
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.ring import Role, State
 from pkgbuild.targets import Target
@@ -120,6 +120,18 @@ class Settings:
     def state(self) -> Path:
         """The state folder."""
         return self.resolve(self.file.state)
+
+    @property
+    def builder_home(self) -> Path:
+        """The GnuPG home of the builder key: where the settings, or else ``pkgbuild init``, put it."""
+        named = self.file.builder.gnupghome
+        return self.resolve(named) if named else keys.homes(self.state)[0]
+
+    @property
+    def archive_home(self) -> Path:
+        """The same of the archive key."""
+        named = self.file.archive.gnupghome
+        return self.resolve(named) if named else keys.homes(self.state)[1]
 
     @property
     def aptly_root(self) -> Path | None:

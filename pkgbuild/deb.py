@@ -45,6 +45,16 @@ class BuiltDeb:
     """Bytes."""
     sha256: str
 
+    @property
+    def package(self) -> str:
+        """Its name."""
+        return self.fields.package
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+        return self.fields.version
+
 
 @dataclass(frozen=True, slots=True)
 class Override:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pkgbuild import keys, locking, ring_file, stack
+from pkgbuild import keys, locking, ring_file
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.keys import Key
 from pkgbuild.ring import SIGNS_REPOSITORY, Entry, Ring, Role, State
@@ -135,10 +135,8 @@ def opened(settings: Settings, say: Callable[[str], None]) -> Iterator[FleetKeys
 
 
 def homes_of(settings: Settings) -> dict[Role, Path]:
-    """The GnuPG homes, where the settings or else ``pkgbuild init`` put them."""
-    default = dict(zip(Role, stack.key_homes(settings.state), strict=True))
-    named = {Role.BUILDER: settings.file.builder.gnupghome, Role.ARCHIVE: settings.file.archive.gnupghome}
-    return {role: settings.resolve(path) if (path := named[role]) else default[role] for role in Role}
+    """The GnuPG homes."""
+    return {Role.BUILDER: settings.builder_home, Role.ARCHIVE: settings.archive_home}
 
 
 def _first(settings: Settings, homes: dict[Role, Path]) -> Ring:

@@ -56,6 +56,11 @@ class Listed:
     """Neither expired, revoked, disabled nor invalid."""
 
 
+def homes(state: Path) -> tuple[Path, Path]:
+    """Folders of the builder and of the archive key, apart, so that neither machine needs the other's."""
+    return state / "keys/builder", state / "keys/archive"
+
+
 def find(home: Path, fingerprint: str | None, *, whose: str) -> Key:
     """The usable secret key ``fingerprint`` (or the only one) in ``home``.
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from pkgbuild import keyring, keys, ready, session, versions
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.publisher import Part
-from pkgbuild.signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,12 +38,11 @@ def publish(
     chosen = sorted(set(debians)) or known
     if unknown := sorted(set(chosen) - set(known)):
         raise PkgbuildError(Kind.BAD_INPUT, f"The settings have no target of {unknown[0]}: use {', '.join(known)}.")
-    home = settings.resolve(settings.file.builder.gnupghome or "keys/builder")
-    with keys.no_agent_left_behind(home), session.opened(settings, "packages-", progress) as opened:
+    with session.signing(settings, "packages-", progress) as opened:
         progress.step(f"signing {', '.join(one.path.name for one in debs)}")
-        key = keys.find(home, settings.file.builder.key, whose="builder")
-        signer = Signer(key, settings.state / "cache/signed" / key.fingerprint / "packages").lasting()
+        signer = opened.signer("packages").lasting()
         # a keyring package may be signed by a key before this one, or after it, and stays so
+        home = settings.builder_home
         others = [keys.Key(home, known.fingerprint) for known in keys.listed(home)]
         built = [
             ready.signed(one, signer, opened.work, others if one.package == keyring.PACKAGE else ()) for one in debs

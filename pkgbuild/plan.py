@@ -40,17 +40,15 @@ def plan(update: dict[str, Any], packages: Sequence[TargetPackages], starting: S
 
 
 def _download(packages: TargetPackages, start: Starting) -> dict[str, Any]:
-    rows = [(deb.fields.package, deb.size, deb.sha256) for deb in packages.built]
-    rows += [(listed.package, listed.size, listed.sha256) for listed in packages.reused]
-    fetched = [row for row in rows if row[2] not in (start.have or ())]
+    fetched = [one for one in packages.packages if one.sha256 not in (start.have or ())]
     return {
         "debian": start.target.debian,
         "architecture": start.target.architecture,
         "from": start.version,
         "devices": start.devices,
-        "bytes": sum(size for _, size, _ in fetched),
+        "bytes": sum(one.size for one in fetched),
         "at_most": start.version is not None and start.have is None,
-        "packages": [package for package, _, _ in fetched],
+        "packages": [one.package for one in fetched],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pkgbuild import catalogue, versions
@@ -40,25 +41,9 @@ def promote(
             update["packages"] = recorded
         if paused:
             update["rollout"] = {"paused": True}
-        progress.step(f"publishing on {target} ({', '.join(release.shelf.debian for release in releases)})")
-        answers: list[dict[str, Any]] = []
-
-        def announce() -> None:
-            if opened.announcer is None:
-                progress.step("not announced: the settings name no server")
-            else:
-                progress.step("announcing to the server")
-                answers.append(opened.announcer.announce(update))
-
         parts = [_part(opened, release, recorded) for release in releases]
-        snapshots = publisher.publish(parts, f"{name} {version} from {source}", announce, update)
-    return {
-        **update,
-        "from": source,
-        "update_id": answers[0].get("id") if answers else None,
-        "snapshots": snapshots,
-        "uploaded_bytes": 0,
-    }
+        done = opened.publish(publisher, parts, f"{name} {version} from {source}", update)
+    return {**update, "from": source, **asdict(done)}
 
 
 def _recorded(opened: Session, name: str, version: str, channel: str) -> list[dict[str, Any]] | None:

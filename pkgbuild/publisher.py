@@ -75,12 +75,8 @@ class Publisher:
 
     def find_layer(self, package: str, debian: str, architecture: str) -> Listed | None:
         """A layer that any channel of the Debian release already carries; it is never built or signed again."""
-        ours = sorted(name for name in self._aptly.repositories() if name.startswith(f"pi-ota-{debian}-"))
-        for repository in ours:
-            for listed in self._aptly.packages(repository, [package]):
-                if listed.architecture == architecture:
-                    return listed
-        return None
+        fitting = (listed for _, listed in self._everywhere(package, debian) if listed.architecture == architecture)
+        return next(fitting, None)
 
     def find_ready(self, built: BuiltDeb, debian: str) -> Listed | None:
         """The very same file where any channel of the Debian release carries it.
@@ -88,7 +84,7 @@ class Publisher:
         Raises ``VERSION_NOT_HIGHER`` where its version is there with other content, or a higher one is on this channel.
         """
         fields = built.fields
-        for listed in self._everywhere(fields.package, debian):
+        for _, listed in self._everywhere(fields.package, debian):
             if (listed.version, listed.architecture) != (fields.version, fields.architecture):
                 continue
             if listed.sha256 == built.sha256:
@@ -107,32 +103,32 @@ class Publisher:
             )
         return None
 
-    def _everywhere(self, package: str, debian: str) -> Iterator[Listed]:
+    def _everywhere(self, package: str, debian: str) -> Iterator[tuple[str, Listed]]:
+        """With the channel that carries it."""
+        prefix = repository_name(debian, "")
         for repository in sorted(self._aptly.repositories()):
-            if repository.startswith(f"pi-ota-{debian}-"):
-                yield from self._aptly.packages(repository, [package])
+            if repository.startswith(prefix):
+                for listed in self._aptly.packages(repository, [package]):
+                    yield repository.removeprefix(prefix), listed
 
     def check_used_nowhere(self, name: str, version: str, debian: str) -> None:
         """Raise ``VERSION_NOT_HIGHER`` where another channel carries the version: it is never used for two contents.
 
         Of this channel ``published_versions`` tells.
         """
-        repositories = self._aptly.repositories()
         gone = withdrawn_name(debian)
-        if gone in repositories and any(p.version == version for p in self._aptly.packages(gone, [name])):
+        if gone in self._aptly.repositories() and any(p.version == version for p in self._aptly.packages(gone, [name])):
             raise PkgbuildError(
                 Kind.VERSION_NOT_HIGHER,
                 f"{name} {version} was withdrawn, and devices may have it: a version is never used twice. Choose a"
                 " higher one.",
             )
-        for repository in sorted(repositories):
-            if not repository.startswith(f"pi-ota-{debian}-") or repository == self.repository(debian):
-                continue
-            if any(listed.version == version for listed in self._aptly.packages(repository, [name])):
+        for channel, listed in self._everywhere(name, debian):
+            if channel != self._channel and listed.version == version:
                 raise PkgbuildError(
                     Kind.VERSION_NOT_HIGHER,
-                    f"{name} {version} is already on channel {repository.removeprefix(f'pi-ota-{debian}-')}"
-                    f" of {debian}: a version is never used twice. Choose a higher one.",
+                    f"{name} {version} is already on channel {channel} of {debian}: a version is never used twice."
+                    " Choose a higher one.",
                 )
 
     def check_can_sign(self) -> None:

@@ -6,18 +6,19 @@ import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pkgbuild import assets, catalogue, control, history, keys, payload, plan, requirements, session, versions
+from pkgbuild.announce import package_row
 from pkgbuild.aptly import Aptly
 from pkgbuild.build import Builder, TargetPackages
 from pkgbuild.control import Release, Urgency
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.plan import Starting
 from pkgbuild.publisher import Part
-from pkgbuild.signing import Signer
+from pkgbuild.session import Published
 from pkgbuild.targets import Target
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pkgbuild.progress import Progress
     from pkgbuild.requirements import Resolved
     from pkgbuild.session import Session
+    from pkgbuild.signing import Signer
 
 STEPS = 8
 
@@ -51,8 +53,7 @@ class Request:
 
 def run(settings: Settings, request: Request, progress: Progress) -> dict[str, Any]:
     """Make the release; returns the summary of ``--json``. Raises ``PkgbuildError``; then nothing has changed."""
-    home = settings.resolve(settings.file.builder.gnupghome or "keys/builder")
-    with keys.no_agent_left_behind(home), session.opened(settings, "release-", progress) as opened:
+    with session.signing(settings, "release-", progress) as opened:
         return _Run(opened, request, progress).run()
 
 
@@ -122,16 +123,12 @@ class _Run:
                 progress.step("nothing is published: this is a dry run")
                 return plan.plan(update, packages, self._starting(release, targets))
             if self._finished:
-                snapshots, answers = self._published_before(self._finished[0], update)
+                done = self._published_before(self._finished[0], parts, update)
             else:
-                snapshots, answers = self._publish(release, parts, update)
+                title = f"{release.name} {release.version} ({release.urgency})"
+                done = self._session.publish(self._publisher, parts, title, update)
         signer.forget()
-        return {
-            **update,
-            "update_id": answers[0].get("id") if answers else None,
-            "snapshots": snapshots,
-            "uploaded_bytes": sum(deb.size for part in parts for deb in part.built),
-        }
+        return {**update, **asdict(done)}
 
     def _probe(self) -> None:
         """See whether aptly can sign, beside the building and over a connection of its own."""
@@ -168,8 +165,8 @@ class _Run:
         if finished and update and (update["name"], update["version"], update["channel"]) == wanted:
             self._finished.append(finished)
 
-    def _published_before(self, entry: Entry, update: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
-        """As ``_publish`` answers. Raises ``VERSION_NOT_HIGHER`` where what was published is not what was built now."""
+    def _published_before(self, entry: Entry, parts: Sequence[Part], update: dict[str, Any]) -> Published:
+        """As ``Session.publish`` answers. Raises ``VERSION_NOT_HIGHER`` where something else was published."""
         if _comparable(update) != _comparable(entry.update or {}):
             raise PkgbuildError(
                 Kind.VERSION_NOT_HIGHER,
@@ -178,27 +175,9 @@ class _Run:
             )
         self._progress.step("this very release was published by the run before, and is finished now")
         announcer = self._session.announcer
-        answers = [announcer.announce(update)] if announcer else []
-        return [change.snapshot for change in entry.changes], answers
-
-    def _publish(
-        self, release: Release, parts: Sequence[Part], update: dict[str, Any]
-    ) -> tuple[list[str], list[dict[str, Any]]]:
-        """Names of the snapshots, and the server's answer where there is a server."""
-        progress, announcer = self._progress, self._session.announcer
-        progress.step(f"publishing on {self._request.channel} ({', '.join(part.debian for part in parts)})")
-        self._publisher.check_room(parts)
-        answers: list[dict[str, Any]] = []
-
-        def announce() -> None:
-            if announcer is None:
-                progress.step("not announced: the settings name no server")
-            else:
-                progress.step("announcing to the server")
-                answers.append(announcer.announce(update))
-
-        title = f"{release.name} {release.version} ({release.urgency})"
-        return self._publisher.publish(parts, title, announce, update), answers
+        update_id = announcer.announce(update).get("id") if announcer else None
+        snapshots = [change.snapshot for change in entry.changes]
+        return Published(snapshots, update_id, session.uploaded_bytes(parts))
 
     def _targets(self, source: Payload) -> tuple[Target, ...]:
         named = source.file.targets
@@ -209,14 +188,11 @@ class _Run:
         return chosen
 
     def _signer(self, release: Release) -> Signer:
-        builder, archive = self._settings.file.builder, self._settings.file.archive
-        home = self._settings.resolve(builder.gnupghome or "keys/builder")
-        key = keys.find(home, builder.key, whose="builder")
+        archive = self._settings.file.archive
+        signer = self._session.signer(f"{release.name}_{release.version}")
         if archive.gnupghome:
-            keys.find(self._settings.resolve(archive.gnupghome), archive.key, whose="archive")
-        return Signer(
-            key, self._settings.state / "cache/signed" / key.fingerprint / f"{release.name}_{release.version}"
-        )
+            keys.find(self._settings.archive_home, archive.key, whose="archive")
+        return signer
 
     def _check_version(self, release: Release, targets: Sequence[Target]) -> None:
         if self._finished:
@@ -259,10 +235,6 @@ def _comparable(update: dict[str, Any]) -> dict[str, Any]:
 
 def _update(release: Release, channel: str, packages: Sequence[TargetPackages]) -> dict[str, Any]:
     """The announcement (docs/INTERFACES.md): every package of the release, the reused layers included."""
-    rows = [
-        *((d.fields.package, d.fields.version, p.target, d.size, d.sha256) for p in packages for d in p.built),
-        *((d.package, d.version, p.target, d.size, d.sha256) for p in packages for d in p.reused),
-    ]
     return {
         "name": release.name,
         "version": release.version,
@@ -271,15 +243,8 @@ def _update(release: Release, channel: str, packages: Sequence[TargetPackages]) 
         "notes": release.notes,
         "minimum_agent": release.file.minimum_agent,
         "packages": [
-            {
-                "package": package,
-                "version": version,
-                "debian": target.debian,
-                "architecture": target.architecture,
-                "size": size,
-                "sha256": sha256,
-            }
-            for package, version, target, size, sha256 in rows
+            *(package_row(one, p.target.debian, p.target.architecture) for p in packages for one in p.built),
+            *(package_row(one, p.target.debian, p.target.architecture) for p in packages for one in p.reused),
         ],
         # Left out where there is nothing to say: a server older than this field refuses it.
         **({"rollout": release.file.rollout.announced()} if release.file.rollout else {}),

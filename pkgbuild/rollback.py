@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from debian.debfile import DebFile
 
-from pkgbuild import catalogue, control, deb, keys, published_files, versions
+from pkgbuild import catalogue, control, deb, published_files, versions
+from pkgbuild.announce import package_row
 from pkgbuild.control import About, PackageFields, Urgency
 from pkgbuild.deb import Documents
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.process import run
 from pkgbuild.publisher import Part
-from pkgbuild.signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pkgbuild.deb import BuiltDeb
     from pkgbuild.progress import Progress
     from pkgbuild.session import Session
+    from pkgbuild.signing import Signer
 
 STEPS = 4
 _MADE_HERE = ("Package", "Version", "Architecture", "Maintainer", "Installed-Size", "Depends", "Section", "Priority")
@@ -60,12 +61,9 @@ class Request:
 
 def rollback(opened: Session, request: Request, progress: Progress) -> dict[str, Any]:
     """Publish and announce ``request.version``. Raises ``PkgbuildError``; then nothing has changed."""
-    settings = opened.settings
     progress.step(f"looking for {request.name} {request.old}, the keys, aptly and the server")
     publisher = opened.publisher(request.channel)
-    home = settings.resolve(settings.file.builder.gnupghome or "keys/builder")
-    key = keys.find(home, settings.file.builder.key, whose="builder")
-    signer = Signer(key, settings.state / "cache/signed" / key.fingerprint / f"{request.name}_{request.version}")
+    signer = opened.signer(f"{request.name}_{request.version}")
     if opened.announcer:
         opened.announcer.check()
     with opened.locked():
@@ -82,28 +80,11 @@ def rollback(opened: Session, request: Request, progress: Progress) -> dict[str,
         publisher.check_can_sign()
         progress.step(f"making {request.version} of {request.old}")
         parts = [_part(_Making(opened, request, release, signer), progress) for release in releases]
-        publisher.check_room(parts)
-        progress.step(f"publishing on {request.channel} ({', '.join(part.debian for part in parts)})")
         update = _update(request, parts, releases[0].services[0].fields.get("Update-Minimum-Agent"))
-        answers: list[dict[str, Any]] = []
-
-        def announce() -> None:
-            if opened.announcer is None:
-                progress.step("not announced: the settings name no server")
-            else:
-                progress.step("announcing to the server")
-                answers.append(opened.announcer.announce(update))
-
         title = f"{request.name} {request.version} ({request.urgency}), the content of {request.old}"
-        snapshots = publisher.publish(parts, title, announce, update)
+        done = opened.publish(publisher, parts, title, update)
     signer.forget()
-    return {
-        **update,
-        "content_of": request.old,
-        "update_id": answers[0].get("id") if answers else None,
-        "snapshots": snapshots,
-        "uploaded_bytes": sum(one.size for part in parts for one in part.built),
-    }
+    return {**update, "content_of": request.old, **asdict(done)}
 
 
 def _one_of_each_debian(releases: list[PublishedRelease], channel: str) -> list[PublishedRelease]:
@@ -174,17 +155,20 @@ def _again(making: _Making, listed: Listed, folder: Path) -> BuiltDeb:
 def _fields(request: Request, listed: Listed, old: Mapping[str, str]) -> PackageFields:
     before, after = (versions.app_package(request.name, version) for version in (request.old, request.version))
     depends = old.get("Depends", "").replace(f"{before} (= {request.old})", f"{after} (= {request.version})")
-    description = old["Description"].splitlines()
+    of_the_app, description = listed.package != request.name, old["Description"]
+    if of_the_app:  # these words are ours and name the version; the other package's are its author's
+        description = description.replace(request.old, request.version)
+    summary, *extended = description.splitlines()
     more = {key: value for key, value in old.items() if key not in _NOT_MORE}
-    if listed.package == request.name:
+    if not of_the_app:
         more = {"Update-Urgency": str(request.urgency), "Update-Notes": request.notes, **more}
     return PackageFields(
-        package=request.name if listed.package == request.name else after,
+        package=after if of_the_app else request.name,
         version=request.version,
         architecture=listed.architecture,
         depends=tuple(word.strip() for word in depends.split(",") if word.strip()),
-        summary=description[0].replace(request.old, request.version),
-        extended="\n".join(line.strip() for line in description[1:]).replace(request.old, request.version),
+        summary=summary,
+        extended="\n".join(line.strip() for line in extended),
         more=more,
     )
 
@@ -225,18 +209,6 @@ def _home(request: Request, version: str) -> str:
 
 
 def _update(request: Request, parts: list[Part], minimum_agent: str | None) -> dict[str, Any]:
-    rows = [
-        (part.debian, one.fields.package, one.fields.version, one.fields.architecture, one.size, one.sha256)
-        for part in parts
-        for one in part.built
-    ]
-    rows += [
-        (part.debian, one.package, one.version, architecture, one.size, one.sha256)
-        for part in parts
-        for architecture in sorted({deb.fields.architecture for deb in part.built})
-        for one in part.reused
-        if one.architecture in {architecture, "all"}
-    ]
     return {
         "name": request.name,
         "version": request.version,
@@ -245,7 +217,13 @@ def _update(request: Request, parts: list[Part], minimum_agent: str | None) -> d
         "notes": request.notes,
         "minimum_agent": minimum_agent,
         "packages": [
-            dict(zip(("debian", "package", "version", "architecture", "size", "sha256"), row, strict=True))
-            for row in rows
+            *(package_row(one, part.debian, one.fields.architecture) for part in parts for one in part.built),
+            *(
+                package_row(one, part.debian, architecture)
+                for part in parts
+                for architecture in sorted({deb.fields.architecture for deb in part.built})
+                for one in part.reused
+                if one.architecture in {architecture, "all"}
+            ),
         ],
     }

@@ -7,20 +7,32 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pkgbuild import locking, unfinished
+from pkgbuild import keys, locking, unfinished
 from pkgbuild.announce import Announcer
 from pkgbuild.aptly import Aptly
 from pkgbuild.journal import Journal
 from pkgbuild.publisher import Publisher
+from pkgbuild.signing import Signer
 from pkgbuild.workfolder import work_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from pkgbuild.config import Settings
     from pkgbuild.journal import Entry
     from pkgbuild.progress import Progress
+    from pkgbuild.publisher import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What came of publishing a release."""
+
+    snapshots: list[str]
+    update_id: str | None
+    """The server's; None where the settings name no server."""
+    uploaded_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,27 @@ class Session:
             progress=self.progress,
         )
 
+    def signer(self, what: str) -> Signer:
+        """The builder's, which remembers under ``what`` what it has signed. Raises ``MISSING_KEY``."""
+        key = keys.find(self.settings.builder_home, self.settings.file.builder.key, whose="builder")
+        return Signer(key, self.settings.state / "cache/signed" / key.fingerprint / what)
+
+    def publish(self, publisher: Publisher, parts: Sequence[Part], title: str, update: dict[str, Any]) -> Published:
+        """Publish a release's parts and tell the server, if there is one. Raises ``PkgbuildError``."""
+        self.progress.step(f"publishing on {update['channel']} ({', '.join(part.debian for part in parts)})")
+        publisher.check_room(parts)
+        answers: list[dict[str, Any]] = []
+
+        def announce() -> None:
+            if self.announcer is None:
+                self.progress.step("not announced: the settings name no server")
+            else:
+                self.progress.step("announcing to the server")
+                answers.append(self.announcer.announce(update))
+
+        snapshots = publisher.publish(parts, title, announce, update)
+        return Published(snapshots, answers[0].get("id") if answers else None, uploaded_bytes(parts))
+
     @contextmanager
     def locked(self) -> Iterator[Entry | None]:
         """Hold the publish lock, after bringing to an end what a killed run has left.
@@ -64,6 +97,18 @@ class Session:
     def _announce(self, update: dict[str, Any]) -> None:
         if self.announcer is not None:
             self.announcer.announce(update)
+
+
+def uploaded_bytes(parts: Sequence[Part]) -> int:
+    """What of the parts aptly did not hold before."""
+    return sum(deb.size for part in parts for deb in part.built)
+
+
+@contextmanager
+def signing(settings: Settings, prefix: str, progress: Progress) -> Iterator[Session]:
+    """``opened`` for a run that signs: it leaves no gpg-agent behind."""
+    with keys.no_agent_left_behind(settings.builder_home), opened(settings, prefix, progress) as session:
+        yield session
 
 
 @contextmanager

@@ -30,14 +30,9 @@ class KeyPair:
     archive: Key
 
 
-def key_homes(state: Path) -> tuple[Path, Path]:
-    """Folders of the builder and of the archive key, apart, so that neither machine needs the other's."""
-    return state / "keys/builder", state / "keys/archive"
-
-
 def make_keys(state: Path) -> KeyPair:
     """Make the keys that are missing in ``state``."""
-    builder, archive = key_homes(state)
+    builder, archive = keys.homes(state)
     with keys.no_agent_left_behind(builder), keys.no_agent_left_behind(archive):
         made = KeyPair(
             builder=keys.create(builder, whose="builder"),

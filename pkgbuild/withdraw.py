@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from pkgbuild import catalogue
 from pkgbuild.aptly import withdrawn_name
-from pkgbuild.errors import PkgbuildError
 from pkgbuild.publisher import Part
 from pkgbuild.targets import PYTHON_OF
 
@@ -30,12 +29,9 @@ def withdraw(opened: Session, name: str, version: str, *, channel: str | None, p
     updates = _at_the_server(opened, name, version, channel, progress)
     progress.step("taking it out of the repository")
     with opened.locked():
-        try:
-            releases = catalogue.find(opened.aptly, name, version, channel)
-        except PkgbuildError:
-            if not updates and not _is_withdrawn(opened, name, version):
-                raise
-            releases = []
+        releases = catalogue.wherever(opened.aptly, name, version, channel)
+        if not releases and not updates and not _is_withdrawn(opened, name, version):
+            raise catalogue.nowhere(name, version, channel)
         for release in releases:
             _remember(opened, release)
         for one in sorted({release.shelf.channel for release in releases}):

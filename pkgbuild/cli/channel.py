@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pkgbuild import config, control, keys, session, versions
+from pkgbuild import config, control, session, versions
 from pkgbuild import promote as promoting
 from pkgbuild import prune as pruning
 from pkgbuild import rollback as rolling_back
@@ -103,8 +103,7 @@ def rollback(
             channel=settings.channel(channel),
         )
         progress = output.progress(rolling_back.STEPS, quiet=quiet)
-        home = settings.resolve(settings.file.builder.gnupghome or "keys/builder")
-        with keys.no_agent_left_behind(home), session.opened(settings, "rollback-", progress) as opened:
+        with session.signing(settings, "rollback-", progress) as opened:
             done = rolling_back.rollback(opened, request, progress)
         progress.end(f"{name} {version} is published on {request.channel} with the content of {old}")
         if as_json:

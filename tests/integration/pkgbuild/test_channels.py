@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pkgbuild.errors import EXIT_CODES, Kind
 from tests.support.apt_client import AptClient
 from tests.support.aptly import BuilderStack, Outcome, builder_stack, plain_payload
 from tests.support.fleet_bodies import DEVICE, TOKEN, heartbeat, registration
@@ -118,6 +119,12 @@ def test_the_life_of_a_release(fleet: tuple[BuilderStack, RunningServer, Path], 
     assert beat(server, "1.1.0")["offer"]["version"] == "1.2.0"
     assert back["content_of"] == "1.0.0"
     assert_same_content(stack, tmp_path / "unpacked")
+
+    stack.stop_aptly()
+    cut_off = stack.run("withdraw", NAME, "1.2.0")
+    assert cut_off.status == EXIT_CODES[Kind.APTLY_UNREACHABLE], "the server knows, and the repository still has it"
+    stack.start_aptly()
+    assert good(stack.run("withdraw", NAME, "1.2.0", "--json"))["channels"] == ["stable"]
 
 
 def assert_same_content(stack: BuilderStack, folder: Path) -> None:

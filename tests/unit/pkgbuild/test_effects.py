@@ -184,7 +184,7 @@ def test_second_publisher_waits_for_the_first_and_gives_up_in_the_end(tmp_path: 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[stack.KeyPair]:
     with tempfile.TemporaryDirectory(prefix="pk-", dir="/tmp") as folder:  # gpg-agent's socket needs a short path
-        builder, archive = stack.key_homes(Path(folder))
+        builder, archive = keys.homes(Path(folder))
         made = stack.make_keys(Path(folder))
         with keys.no_agent_left_behind(builder), keys.no_agent_left_behind(archive):
             yield made
