@@ -1,4 +1,4 @@
-"""Which machine a compiled file is for, read from its ELF header and, of ARM, from its build attributes."""
+"""Which machine a compiled file is for, what it is linked against, and of ARM which version it takes (pyelftools)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elftools.common.exceptions import ELFError  # type: ignore[import-untyped]  # it has no types
+from elftools.construct.core import ConstructError  # type: ignore[import-untyped]
+from elftools.elf.dynamic import DynamicSection  # type: ignore[import-untyped]
+from elftools.elf.elffile import ELFFile  # type: ignore[import-untyped]
+from elftools.elf.sections import ARMAttributesSection  # type: ignore[import-untyped]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAGIC = b"\x7fELF"
-_ARCHITECTURE = {(2, 0x3E): "amd64", (2, 0xB7): "arm64", (1, 0x28): "arm", (1, 0x03): "i386"}
-"""(class: 32 or 64 bits, machine) -> what Debian calls it; "arm" before its floats are known."""
+_ARM = "EM_ARM"
+_ARCHITECTURE = {("EM_X86_64", 64): "amd64", ("EM_AARCH64", 64): "arm64", ("EM_386", 32): "i386"}
 _HARD_FLOAT = 0x400
-_DYNAMIC = 6
-_NEEDED = 1
-_ARM_ATTRIBUTES = 0x7000_0003
-_FILE_SCOPE = 1
-_CPU_ARCH = 6
-_COMPATIBILITY = 32
-_TEXT_TAGS = frozenset({4, 5, _COMPATIBILITY, 65, 67})
-"""Attributes whose value is text (CPU_raw_name, CPU_name, compatibility, also_compatible_with, conformance)."""
-_LAYOUT = {1: ("<I", 32, 46, "<IIIIIIIIII", "<iI"), 2: ("<Q", 40, 58, "<IIQQQQIIQQ", "<qQ")}
-"""class -> where the file header tells of the sections, and how a section's header and a dynamic entry are packed."""
+_CUT_OFF = (ELFError, ConstructError, struct.error, ValueError, IndexError, AttributeError, OverflowError)
+"""What pyelftools raises where it runs out of file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,8 @@ class Elf:
     """One compiled file."""
 
     architecture: str
-    """As Debian calls it (``arm64``); ``armel`` is ARM with soft floats, ``machine 8`` one that is not known here."""
+    """As Debian calls it (``arm64``); ``armel`` is ARM with soft floats, ``EM_MIPS`` or ``machine 999`` one that we do not
+    release for."""
     needed: frozenset[str] = frozenset()
     """The shared libraries that it is linked against, as ``libc.so.6``."""
     arm_version: int | None = None
@@ -41,23 +40,13 @@ class Elf:
 def read(path: Path) -> Elf | None:
     """None where ``path`` is no ELF file. Raises ``ValueError`` where it says so and is cut off."""
     with path.open("rb") as file:
-        if file.read(4) != _MAGIC:
+        if file.read(len(_MAGIC)) != _MAGIC:
             return None
-        content = _MAGIC + file.read()
-    try:
-        bits = content[4]
-        (machine,) = struct.unpack_from("<H", content, 18)
-        architecture = _ARCHITECTURE.get((bits, machine), f"machine {machine}")
-        if bits not in _LAYOUT:
-            return Elf(architecture)
-        sections = list(_sections(content, bits))
-        needed = frozenset(_needed(content, bits, sections))
-        if architecture != "arm":
-            return Elf(architecture, needed)
-        (flags,) = struct.unpack_from("<I", content, 36)
-        return Elf("armhf" if flags & _HARD_FLOAT else "armel", needed, _arm_version(content, sections))
-    except (IndexError, struct.error, ValueError) as error:
-        raise ValueError(f"{path.name} is cut off: {error}") from error
+        file.seek(0)
+        try:
+            return _read(ELFFile(file))
+        except _CUT_OFF as error:
+            raise ValueError(f"{path.name} is cut off: {error}") from error
 
 
 def files(folder: Path) -> Iterator[tuple[Path, Elf]]:
@@ -67,69 +56,25 @@ def files(folder: Path) -> Iterator[tuple[Path, Elf]]:
             yield path, found
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    kind: int
-    offset: int
-    size: int
-    link: int
-    """The number of another section: of the dynamic one, that of its names."""
+def _read(elf: ELFFile) -> Elf:
+    sections = list(elf.iter_sections())
+    tags = (
+        tag for section in sections if isinstance(section, DynamicSection) for tag in section.iter_tags("DT_NEEDED")
+    )
+    needed = frozenset(str(tag.needed) for tag in tags)
+    machine = elf["e_machine"]
+    if machine != _ARM:
+        named = machine if isinstance(machine, str) else f"machine {machine}"
+        return Elf(_ARCHITECTURE.get((machine, elf.elfclass), named), needed)
+    return Elf("armhf" if elf["e_flags"] & _HARD_FLOAT else "armel", needed, _arm_version(sections))
 
 
-def _sections(content: bytes, bits: int) -> Iterator[_Section]:
-    word, offset_at, count_at, header, _ = _LAYOUT[bits]
-    (start,) = struct.unpack_from(word, content, offset_at)
-    size, count = struct.unpack_from("<HH", content, count_at)
-    for number in range(count):
-        _, kind, _, _, offset, length, link, *_ = struct.unpack_from(header, content, start + number * size)
-        yield _Section(kind, offset, length, link)
-
-
-def _needed(content: bytes, bits: int, sections: list[_Section]) -> Iterator[str]:
-    entry = _LAYOUT[bits][4]
-    for section in sections:
-        if section.kind != _DYNAMIC:
-            continue
-        names = sections[section.link].offset
-        for tag, value in struct.iter_unpack(entry, content[section.offset : section.offset + section.size]):
-            if tag == _NEEDED:
-                start = names + value
-                yield content[start : content.index(b"\0", start)].decode()
-
-
-def _arm_version(content: bytes, sections: list[_Section]) -> int | None:
+def _arm_version(sections: list[object]) -> int | None:
     """Tag_CPU_arch of the section .ARM.attributes (ABI for the Arm Architecture, addenda)."""
     for section in sections:
-        if section.kind == _ARM_ATTRIBUTES:
-            return _cpu_arch(content[section.offset : section.offset + section.size])
+        if isinstance(section, ARMAttributesSection):
+            for part in section.iter_subsections():
+                for scope in part.iter_subsubsections():
+                    for attribute in scope.iter_attributes("TAG_CPU_ARCH"):
+                        return int(attribute.value)
     return None
-
-
-def _cpu_arch(section: bytes) -> int | None:
-    vendor = section.find(b"aeabi\0")
-    if not section.startswith(b"A") or vendor < 0:
-        return None
-    at = vendor + len(b"aeabi\0")
-    if section[at] != _FILE_SCOPE:
-        return None
-    at += 5  # the tag, and the length of what follows
-    while at < len(section):
-        tag, at = _uleb(section, at)
-        if tag in _TEXT_TAGS:
-            at = section.index(b"\0", at if tag != _COMPATIBILITY else _uleb(section, at)[1]) + 1
-            continue
-        value, at = _uleb(section, at)
-        if tag == _CPU_ARCH:
-            return value
-    return None
-
-
-def _uleb(content: bytes, at: int) -> tuple[int, int]:
-    """An unsigned LEB128 number, and where the next thing begins."""
-    value, shift = 0, 0
-    while True:
-        byte = content[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if not byte & 0x80:
-            return value, at

@@ -41,11 +41,12 @@ def test_this_python_is_of_this_machine() -> None:
     assert "libc.so.6" in found.needed
 
 
-def test_other_machines_are_named_by_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "name"), [(8, "EM_MIPS"), (999, "machine 999")])
+def test_other_machines_go_by_elfs_own_name_or_by_number(tmp_path: Path, number: int, name: str) -> None:
     content = bytearray(library("amd64"))
-    struct.pack_into("<H", content, 18, 8)
+    struct.pack_into("<H", content, 18, number)
     (tmp_path / "x").write_bytes(content)
-    assert elf.read(tmp_path / "x") == Elf("machine 8")
+    assert elf.read(tmp_path / "x") == Elf(name)
 
 
 @pytest.mark.parametrize("kept", [4, 19, 60, 100])
