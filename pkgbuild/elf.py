@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elftools.common.exceptions import ELFError  # type: ignore[import-untyped]  # it has no types
-from elftools.construct.core import ConstructError  # type: ignore[import-untyped]
-from elftools.elf.dynamic import DynamicSection  # type: ignore[import-untyped]
-from elftools.elf.elffile import ELFFile  # type: ignore[import-untyped]
-from elftools.elf.sections import ARMAttributesSection  # type: ignore[import-untyped]
+from elftools.common.exceptions import ELFError
+from elftools.construct.core import ConstructError
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import ARMAttributesSection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _MAGIC = b"\x7fELF"
 _ARM = "EM_ARM"
@@ -29,8 +29,8 @@ class Elf:
     """One compiled file."""
 
     architecture: str
-    """As Debian calls it (``arm64``); ``armel`` is ARM with soft floats, ``EM_MIPS`` or ``machine 999`` one that we do not
-    release for."""
+    """As Debian calls it (``arm64``); ``armel`` is ARM with soft floats. Others as ELF does (``EM_MIPS``), or by
+    number (``machine 999``)."""
     needed: frozenset[str] = frozenset()
     """The shared libraries that it is linked against, as ``libc.so.6``."""
     arm_version: int | None = None
@@ -61,7 +61,7 @@ def _read(elf: ELFFile) -> Elf:
     tags = (
         tag for section in sections if isinstance(section, DynamicSection) for tag in section.iter_tags("DT_NEEDED")
     )
-    needed = frozenset(str(tag.needed) for tag in tags)
+    needed = frozenset(str(tag.needed) for tag in tags)  # type: ignore[attr-defined]  # the library sets it by name
     machine = elf["e_machine"]
     if machine != _ARM:
         named = machine if isinstance(machine, str) else f"machine {machine}"
@@ -69,7 +69,7 @@ def _read(elf: ELFFile) -> Elf:
     return Elf("armhf" if elf["e_flags"] & _HARD_FLOAT else "armel", needed, _arm_version(sections))
 
 
-def _arm_version(sections: list[object]) -> int | None:
+def _arm_version(sections: Sequence[object]) -> int | None:
     """Tag_CPU_arch of the section .ARM.attributes (ABI for the Arm Architecture, addenda)."""
     for section in sections:
         if isinstance(section, ARMAttributesSection):
