@@ -128,17 +128,26 @@ def check(request: Request, root: Root | None = None) -> list[str]:
     if not request.strict and not policy_installed(root):
         return []  # a person's own run before the fleet's keys are there
     refused = []
-    further = fleet_packages.listed(root or Root())
+    further, unknown = _further(root or Root())
     for listed, deb in request.files:
         inside = name_inside(deb)
         names = {name for name in (listed, inside) if name}
         if not names:
             refused.append(f"{deb} is not a readable Debian package")
-        elif any(name in further or _ours(request.assistant, name) for name in names) and (
-            why := signature_problem(deb, root)
-        ):
-            refused.append(f"{deb.name} is refused: {why}")
+        elif any(name in further or _ours(request.assistant, name) for name in names):
+            if why := signature_problem(deb, root):
+                refused.append(f"{deb.name} is refused: {why}")
+        elif unknown is not None:
+            refused.append(f"{deb.name} is refused: whether it has to be signed is not known, as {unknown}")
     return refused
+
+
+def _further(root: Root) -> tuple[tuple[str, ...], str | None]:
+    """The fleet's further packages, or why they are not known: our own stay installable, and bring the list anew."""
+    try:
+        return fleet_packages.listed(root), None
+    except ValueError as error:
+        return (), str(error)
 
 
 def _ours(assistant: str | None, package: str) -> bool:

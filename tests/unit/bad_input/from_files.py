@@ -23,6 +23,7 @@ from pi_hook.update import Device as UpdateDevice
 from pi_hook.worker import main as worker_main
 from pi_hook.worker import run_step
 from tests.integration.pi_hook_daemon.story import Device
+from tests.support.apt_repo import build_deb
 from tests.support.pi_hook_fakes import Release
 from tests.unit.bad_input.table import Cases, Place
 from tests.unit.pi_hook_hands.conftest import NAME
@@ -273,9 +274,9 @@ def _(place: Place) -> str:
     listed = place.small.root.at(fleet_packages.LIST)
     listed.parent.mkdir(parents=True)
     listed.write_text("two words\n")
-    with pytest.raises(ValueError, match="is no package") as caught:
-        verify.check(verify.Request(NAME, strict=True, files=()), place.small.root)
-    return str(caught.value)
+    deb = build_deb(place.small.root.path, "vosk", "1", {"/usr/share/vosk": "x"})
+    (refused,) = verify.check(verify.Request(NAME, strict=True, files=(("vosk", deb),)), place.small.root)
+    return refused
 
 
 @releases("a layer that dpkg does not have wholly")

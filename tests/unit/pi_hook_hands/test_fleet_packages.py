@@ -45,3 +45,13 @@ def test_what_is_listed_needs_the_builders_signature(small: SmallRoot, tmp_path:
     put(small, "vosk\n")
     (refused,) = verify.check(request, small.root)
     assert refused.startswith("vosk_1_amd64.deb is refused: no builder key is installed")
+
+
+def test_a_damaged_list_stops_what_may_be_listed_and_not_what_brings_it_anew(small: SmallRoot, tmp_path: Path) -> None:
+    put(small, "two words\n")
+    files = {name: build_deb(tmp_path, name, "1", {f"/usr/share/{name}": "x"}) for name in ("vosk", "pi-ota-keyring")}
+    request = Request("kitchen", strict=True, files=tuple(files.items()))
+    vosk, keys = verify.check(request, small.root)
+    assert vosk.startswith("vosk_1_amd64.deb is refused: whether it has to be signed is not known")
+    assert vosk.endswith("install pi-ota-keyring again")
+    assert keys.startswith("pi-ota-keyring_1_amd64.deb is refused: no builder key is installed"), "as ever"
