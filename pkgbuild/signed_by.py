@@ -97,9 +97,16 @@ def _read(pool: Path, listed: Sequence[Listed]) -> list[Signed]:
 
 
 def _key_ids(signatures: Sequence[bytes]) -> list[str]:
-    """Of each signature the long id of its key, by one run of gpg."""
+    """Of each signature the long id of its key, by one run of gpg. Raises ``BAD_INPUT`` where one is none."""
     if not signatures:
         return []
     words = ["gpg", "--batch", "--no-options", "--no-default-keyring", "--list-packets"]
     done = subprocess.run(words, input=b"".join(signatures), capture_output=True, check=False)
-    return _SIGNATURE.findall(done.stdout.decode(errors="replace"))
+    found = _SIGNATURE.findall(done.stdout.decode(errors="replace"))
+    if len(found) != len(signatures):
+        raise PkgbuildError(
+            Kind.BAD_INPUT,
+            f"gpg finds {len(found)} signatures in {len(signatures)} published packages: one in aptly's pool is"
+            " damaged. `debsig-verify` says which; release it anew.",
+        )
+    return found

@@ -49,11 +49,16 @@ def test_asks_no_other_source_and_keeps_its_lists(device: AptRoot, repo: Repo) -
     assert kept.read_text() == "of another source"
 
 
-def test_the_most_urgent_of_the_skipped_versions_counts(device: AptRoot, repo: Repo) -> None:
+def have_1_0_0(device: AptRoot, repo: Repo) -> None:
+    """Installed as ever."""
     repo.release("1.0.0")
     repo.publish()
     device.step(Step.REFRESH, "1.0.0")
     assert device.step(Step.INSTALL, "1.0.0").problem is None
+
+
+def test_the_most_urgent_of_the_skipped_versions_counts(device: AptRoot, repo: Repo) -> None:
+    have_1_0_0(device, repo)
     repo.release("1.1.0", "urgent")
     repo.release("1.2.0", "scheduled")
     repo.publish()
@@ -66,10 +71,7 @@ def test_the_most_urgent_of_the_skipped_versions_counts(device: AptRoot, repo: R
 def test_an_installed_version_to_be_activated_is_as_urgent_as_the_way_from_the_one_that_runs(
     device: AptRoot, repo: Repo
 ) -> None:
-    repo.release("1.0.0")
-    repo.publish()
-    device.step(Step.REFRESH, "1.0.0")
-    assert device.step(Step.INSTALL, "1.0.0").problem is None
+    have_1_0_0(device, repo)
     repo.release("1.1.0", "urgent")
     repo.release("1.2.0", "scheduled")
     repo.publish()
