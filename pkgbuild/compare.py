@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from debian.debfile import DebError, DebFile
 
-from pkgbuild import published_files
+from pkgbuild import published_files, versions
 from pkgbuild.errors import Kind, PkgbuildError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _files(
     """Size in bytes and digest of every file in the release's own packages, its version left out of the paths."""
     folder.mkdir(parents=True)
     found: dict[str, tuple[int, str]] = {}
-    home = f"usr/lib/{release.name}/releases/{release.version}/"
+    home = versions.release_home(release.name, release.version)[1:] + "/"
     for one in packages.values():
         if one.key not in {own.key for own in release.own}:
             continue

@@ -7,7 +7,7 @@ from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from pkgbuild import compiled, control, overrides, requirements, running, trees, wheels
+from pkgbuild import compiled, control, overrides, requirements, running, trees, versions, wheels
 from pkgbuild.deb import Documents
 from pkgbuild.payload import Application, Deb, Payload, Wheel
 from pkgbuild.ready import any_debian
@@ -57,7 +57,7 @@ def stage_app(
     say: Callable[[str], None],
 ) -> tuple[PackageFields, Documents]:
     """Fill ``tree`` with the release directory."""
-    home = f"usr/lib/{release.name}/releases/{release.version}"
+    home = versions.release_home(release.name, release.version)[1:]
     folder = tree / home
     (folder / "site").mkdir(parents=True)
     kind = payload.file.payload

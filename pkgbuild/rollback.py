@@ -183,29 +183,26 @@ def _scripts(request: Request, folder: Path) -> dict[str, str]:
 
 def _renamed(request: Request, text: str) -> str:
     """A text that names the release's folder or its package, with the new ones."""
-    for of in (_home, lambda request, version: versions.app_package(request.name, version)):
-        old, new = (of(request, version).removeprefix("/") for version in (request.old, request.version))
+    for of in (versions.release_home, versions.app_package):
+        old, new = (of(request.name, version).removeprefix("/") for version in (request.old, request.version))
         text = text.replace(old, new)
     return text
 
 
 def _rename_release(request: Request, tree: Path) -> None:
     """The release directory under its new version, which its launcher and ``release.json`` know."""
-    old, new = tree / _home(request, request.old)[1:], tree / _home(request, request.version)[1:]
-    old.rename(new)
-    run_file = new / "run"
-    text = run_file.read_text(encoding="utf-8").replace(_home(request, request.old), _home(request, request.version))
+    old, new = (versions.release_home(request.name, version) for version in (request.old, request.version))
+    folder = tree / new[1:]
+    (tree / old[1:]).rename(folder)
+    run_file = folder / "run"
+    text = run_file.read_text(encoding="utf-8").replace(old, new)
     text = text.replace(f"PI_OTA_RELEASE={request.old}\n", f"PI_OTA_RELEASE={request.version}\n")
     run_file.write_text(
         text.replace(f"# Starts {request.name} {request.old},", f"# Starts {request.name} {request.version},")
     )
-    content = json.loads((new / "release.json").read_text(encoding="utf-8"))
+    content = json.loads((folder / "release.json").read_text(encoding="utf-8"))
     content |= {"version": request.version, "urgency": str(request.urgency), "notes": request.notes}
-    (new / "release.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _home(request: Request, version: str) -> str:
-    return f"/usr/lib/{request.name}/releases/{version}"
+    (folder / "release.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _update(request: Request, parts: list[Part], minimum_agent: str | None) -> dict[str, Any]:

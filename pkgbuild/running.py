@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from pkgbuild.control import template
+from pkgbuild.versions import release_home
 
 if TYPE_CHECKING:
     from pkgbuild.control import Release
@@ -42,7 +43,7 @@ def sysusers(file: ReleaseFile) -> str:
 
 def launcher(release: Release, target: Target) -> str:
     """``run``: knows its own absolute path, so that a running process never sees half of two releases."""
-    home = f"/usr/lib/{release.name}/releases/{release.version}"
+    home = release_home(release.name, release.version)
     environment = {key: _placed(value, home) for key, value in release.file.run.environment.items()}
     variables = {
         "PI_OTA_RELEASE": release.version,
@@ -71,7 +72,7 @@ def _placed(words: str, home: str) -> str:
 def release_json(release: Release, target: Target, deps: str | None) -> dict[str, Any]:
     """``release.json`` of the release directory (docs/INTERFACES.md)."""
     file = release.file
-    home = f"/usr/lib/{release.name}/releases/{release.version}"
+    home = release_home(release.name, release.version)
     return {
         "schema": 1,
         "name": file.name,

@@ -71,6 +71,11 @@ def app_package(name: str, version: str) -> str:
     return f"{name}-app-{mapped(version)}"
 
 
+def release_home(name: str, version: str) -> str:
+    """The release directory on a device."""
+    return f"/usr/lib/{name}/releases/{version}"
+
+
 def deps_package(name: str, identity: str) -> str:
     """The package of the third-party wheels; ``identity`` is HASH12."""
     return f"{name}-deps-{identity}"
