@@ -81,8 +81,8 @@ agent: packages ## build the device agent's Debian package, pi-hook, into build/
 
 .PHONY: test
 test: setup ## all tests but the ones that boot the virtual Pi
-	@$(PYTEST) -n $(TEST_JOBS) -m "not e2e" tests
-	@[ "$$(id -u)" = 0 ] || sudo --preserve-env $(PYTEST) -n $(TEST_JOBS) -m "root and not e2e" tests
+	@$(PYTEST) -n $(TEST_JOBS) --dist worksteal -m "not e2e" tests
+	@[ "$$(id -u)" = 0 ] || sudo --preserve-env $(PYTEST) -n $(TEST_JOBS) --dist worksteal -m "root and not e2e" tests
 
 .PHONY: e2e
 e2e: e2e-core e2e-stories ## the tests that boot the virtual Pi

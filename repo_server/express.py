@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import re
+import sqlite3
 import time
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,9 @@ class Express:
                 interval_seconds=here.pacer.next_seconds(now),
                 token_sha256=ids.sha256_hex(token[1]),
             )
+        except sqlite3.Error as error:  # it may have waited for as long as the settings say: once is enough
+            environ[heartbeats.FAILED] = error
+            return None
         except Exception:  # noqa: BLE001 - the view meets it again, and has the words for it
             return None
         return address[1], answers.render(answer)

@@ -13,6 +13,9 @@ from repo_server.errors import GoneError
 from repo_server.grant import Decision, DeviceFacts, Grant, Nothing, Withhold, grant
 from repo_server.store import clones, devices, heartbeats, progress, updates
 
+FAILED = "repo_server.heartbeat_failed"
+"""In the WSGI environment: why this heartbeat could not be written a moment ago. It is not waited for once more."""
+
 
 class NotRecognisedError(Exception):
     """The device is not an active one, or the token not its only one: ``auth`` has to look closer."""

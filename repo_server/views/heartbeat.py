@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from functools import partial
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from repo_server import answers, body, enrollment, heartbeats, ids, wire
 from repo_server.auth import bearer, device_by_bearer, recognised
@@ -30,6 +30,8 @@ def heartbeat(device_id: uuid.UUID) -> Response:
     here = context()
     if here.waiting() > here.settings.most_waiting:
         raise UnavailableError("too many devices come at once; try again later", here.pacer.retry_seconds())
+    if heartbeats.FAILED in request.environ:
+        raise request.environ[heartbeats.FAILED]
     now = here.clock()
     interval = here.pacer.next_seconds(now)
     beat = partial(heartbeats.beat, here.db, here.settings, str(device_id), now=now, interval_seconds=interval)

@@ -176,7 +176,7 @@ def test_a_failure_of_ours_is_one_line_with_the_reference_that_the_client_got(
 def test_a_busy_database_is_unavailable_and_no_failure(service: Service) -> None:
     service.register()
     other = sqlite3.connect(service.settings.database, isolation_level=None)
-    service.db.connection().execute("PRAGMA busy_timeout = 1")
+    service.db._writer.execute("PRAGMA busy_timeout = 1")
     other.execute("BEGIN IMMEDIATE")
     try:
         answer = service.request("POST", PATH, heartbeat(), token=TOKEN)

@@ -142,7 +142,10 @@ def test_a_device_that_waits_is_gone_or_rotates_is_the_views(registered: Service
 def test_what_fails_is_met_again_by_the_view_which_has_the_words(
     registered: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tries: list[int] = []
+
     def full(*_: Any, **__: Any) -> None:
+        tries.append(1)
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error
@@ -150,6 +153,7 @@ def test_what_fails_is_met_again_by_the_view_which_has_the_words(
     monkeypatch.setattr(store, "record", full)
     answer = ask(registered)
     assert answer.status_code == 503
+    assert tries == [1], "a busy database is not waited for twice"
     assert "disk is full" in answer.get_json()["error"]["message"]
     monkeypatch.setattr(store, "record", lambda *_, **__: 1 / 0)
     answer = ask(registered)
