@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pi_hook.ports import Clock
 
 _SECONDS = 30
-_EXPIRES_SOON = timedelta(days=30)
+_EXPIRES_SOON = timedelta(days=60)  # as builder and server warn
 _AMPLE = 4
 """Times the reserve: below that a larger release may not fit."""
 _RECOVER = "systemctl start pi-hook-recover"
