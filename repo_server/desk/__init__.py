@@ -1,0 +1,1 @@
+"""The desk: the server's web interface for those who operate a fleet."""
