@@ -157,6 +157,11 @@ lock: setup ## resolve the Python dependencies anew into requirements.lock
 	@$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --upgrade --extra dev --output-file requirements.lock pyproject.toml
 
+.PHONY: vendor
+vendor: setup ## bring what the pages use of others' scripts and icons (npm) into repo_server/desk/static/vendor
+	@cd repo_server/desk/vendor && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@$(PYTHON) repo_server/desk/vendor/copy.py
+
 .PHONY: clean
 clean: ## remove what make has made here: build, caches, the demo's state (not .venv)
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo rm -rf build .cache .pi-ota .mypy_cache .ruff_cache .pytest_cache

@@ -13,6 +13,7 @@ from repo_server import (
     attempts,
     body,
     config,
+    desk,
     development_clock,
     errors,
     events,
@@ -58,6 +59,7 @@ def create_app(
     errors.install(app)
     attempts.install(app, settings.failed_attempts_per_minute, clock)
     views.register(app)
+    desk.register(app)
     app.wsgi_app = express.Express(app.wsgi_app, here, measured)  # type: ignore[method-assign]
     app.wsgi_app = proxies.TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     return app

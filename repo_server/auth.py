@@ -59,6 +59,11 @@ def check_api_key(right: Right, *, use: bool = True) -> None:
     """
     by_session = API_KEY_HEADER not in request.headers and session_cookie.presented() is not None
     key = session(use=use)[0].key if by_session else api_key()
+    check_role(key, right)
+
+
+def check_role(key: credentials.ApiKey, right: Right) -> None:
+    """Raises ``ForbiddenError`` where the key's role does not allow it."""
     if not allows(key.role, right):
         able = ", ".join(roles_with(right))
         raise ForbiddenError(f"a key of the role {key.role} may not do this; use one of: {able}")
@@ -71,6 +76,11 @@ def api_key() -> credentials.ApiKey:
         raise UnauthorizedError(
             f"send an API key in the header {API_KEY_HEADER}; `repo-server api-key create` makes one", "ApiKey"
         )
+    return key_of(secret)
+
+
+def key_of(secret: str) -> credentials.ApiKey:
+    """The key with this secret. Raises ``UnauthorizedError``."""
     key = credentials.find_api_key(context().db.connection(), secret, context().clock())
     if key is None:
         message = "this API key is not known, was revoked or has expired"
@@ -79,8 +89,10 @@ def api_key() -> credentials.ApiKey:
     return key
 
 
-def session(*, use: bool = True) -> tuple[Session, str]:
+def session(*, use: bool = True, csrf_token: str | None = None) -> tuple[Session, str]:
     """The session of the request's cookie, and its secret; ``use``: it lasts on for this request.
+
+    ``csrf_token``: as the request brought it, where not in the header that is for it.
 
     Raises ``UnauthorizedError``, and ``ForbiddenError`` where a request that may change something does not come from a
     page of ours.
@@ -92,7 +104,7 @@ def session(*, use: bool = True) -> tuple[Session, str]:
     if found is None:
         raise UnauthorizedError(f"this session has ended; {_SIGN_IN}", "ApiKey", f"session {_short(secret)}")
     recognised(f"key:{found.key.name}")
-    session_cookie.check_own_page(secret)
+    session_cookie.check_own_page(secret, csrf_token)
     if use:
         sessions.use(here.db, found, now)
     return found, secret

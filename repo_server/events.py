@@ -24,6 +24,7 @@ RING = 1_024
 KEEP_ALIVE_SECONDS = 15.0
 RETRY_MILLISECONDS = 3_000
 _RETRY_AFTER_SECONDS = 10
+NOTHING_NEW = b": nothing new\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,16 @@ class Event:
 
 RESET = Event("reset")
 """Something was missed: look at everything anew."""
+
+
+def named(identifier: str, event: Event) -> str:
+    """As programs get it, who ask for the kinds they know."""
+    return f"id: {identifier}\nevent: {event.kind}\ndata: {json.dumps(event.data)}\n\n"
+
+
+def unnamed(identifier: str, event: Event) -> str:
+    """With the kind among its data: a browser has to name each kind that it wants to hear of, unless there is none."""
+    return f"id: {identifier}\ndata: {json.dumps({'kind': event.kind, **event.data})}\n\n"
 
 
 class Writer(sqlite3.Connection):
@@ -91,10 +102,16 @@ class Bus:
             self._closed = True
             self._changed.notify_all()
 
-    def watch(self, last_id: str | None, still: Callable[[], bool] = lambda: True) -> Stream:
+    def watch(
+        self,
+        last_id: str | None,
+        still: Callable[[], bool] = lambda: True,
+        text: Callable[[str, Event], str] = named,
+    ) -> Stream:
         """A stream from behind ``last_id`` (the id of the last event that the client has), else from now on.
 
-        ``still`` is asked once in a while, whatever happens: whether this client may go on watching.
+        ``still`` is asked once in a while, whatever happens: whether this client may go on watching. ``text`` renders
+        an event with its id.
         Raises ``UnavailableError`` where as many watch as may.
         """
         with self._changed:
@@ -105,7 +122,7 @@ class Bus:
                     _RETRY_AFTER_SECONDS,
                 )
             self._open += 1
-            return Stream(self, self._place(last_id), still)
+            return Stream(self, self._place(last_id), still, text)
 
     def _place(self, last_id: str | None) -> int:
         """How many events the client knows; -1 where that cannot be told any more."""
@@ -136,10 +153,11 @@ class Bus:
 class Stream:
     """One watcher's events as server-sent events, for as long as it is read; ``close`` it in any case."""
 
-    def __init__(self, bus: Bus, place: int, still: Callable[[], bool]) -> None:
+    def __init__(self, bus: Bus, place: int, still: Callable[[], bool], text: Callable[[str, Event], str]) -> None:
         self._bus = bus
         self._place = place
         self._still = still
+        self._text = text
         self._left = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -154,14 +172,11 @@ class Stream:
                 if not self._still():
                     return
                 asked = now
-            yield b"".join(self._text(number, event) for number, event in events) or b": nothing new\n\n"
+            life = bus._life  # noqa: SLF001 - the two are one
+            yield "".join(self._text(f"{life}-{number}", event) for number, event in events).encode() or NOTHING_NEW
 
     def close(self) -> None:
         """Make room for another."""
         if not self._left:
             self._left = True
             self._bus._leave()  # noqa: SLF001 - the two are one
-
-    def _text(self, number: int, event: Event) -> bytes:
-        identifier = f"{self._bus._life}-{number}"  # noqa: SLF001 - the two are one
-        return f"id: {identifier}\nevent: {event.kind}\ndata: {json.dumps(event.data)}\n\n".encode()

@@ -55,20 +55,28 @@ def csrf_token(secret: str) -> str:
     return hmac.new(secret.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 
-def check_own_page(secret: str) -> None:
-    """Raises ``ForbiddenError`` where a request that may change something does not come from a page of ours."""
+def check_own_page(secret: str, given: str | None = None) -> None:
+    """Raises ``ForbiddenError`` where a request that may change something does not come from a page of ours.
+
+    ``given``: the token, where it is not in the header; None where it is.
+    """
     if request.method in _SAFE:
         return
+    check_own_origin()
+    token = given if given is not None else request.headers.get(CSRF_HEADER, "")
+    if not hmac.compare_digest(token.encode(), csrf_token(secret).encode()):
+        raise ForbiddenError(
+            f"with a session, send its csrf_token (GET /api/v1/session tells it) in the header {CSRF_HEADER}"
+        )
+
+
+def check_own_origin() -> None:
+    """Raises ``ForbiddenError`` where a browser says that a page of another origin asks; others say nothing."""
     # A browser's word about itself, which pages cannot change; what is no browser, or an old one, says nothing.
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     foreign = site != "same-origin" if site is not None else origin is not None and origin != _own_origin()
     if foreign:
         raise ForbiddenError("this was asked by a page of another site; ask from a page of this server")
-    given = request.headers.get(CSRF_HEADER, "")
-    if not hmac.compare_digest(given.encode(), csrf_token(secret).encode()):
-        raise ForbiddenError(
-            f"with a session, send its csrf_token (GET /api/v1/session tells it) in the header {CSRF_HEADER}"
-        )
 
 
 def _name() -> str | None:

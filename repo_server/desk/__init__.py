@@ -1,1 +1,23 @@
-"""The desk: the server's web interface for those who operate a fleet."""
+"""The operators' web interface: pages rendered here, in plain HTML, that show what the JSON endpoints tell."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask
+
+from repo_server.desk import filters, fleet, live, page, signing_in
+
+PARTS: tuple[Blueprint, ...] = (
+    page.blueprint,
+    signing_in.blueprint,
+    live.blueprint,
+    fleet.blueprint,
+)
+"""A blueprint's name begins with ``desk``; that is how its addresses are told from the API's."""
+
+
+def register(app: Flask) -> None:
+    """Mount all pages, and have their errors told as pages."""
+    for part in PARTS:
+        app.register_blueprint(part)
+    filters.install(app)
+    page.install(app)

@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from repo_server import answers
 from repo_server.context import context
 from repo_server.db import Durability
+from repo_server.desk import fleet, page
 from repo_server.errors import UnavailableError
 from repo_server.operations import operation
 from repo_server.version import VERSION
@@ -18,9 +19,11 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/")
-@operation("What answers here", {200: answers.Service})
+@operation("What answers here; a browser, which asks for HTML, gets the fleet's page", {200: answers.Service})
 def index() -> Response:
-    """What answers here; a dashboard comes later."""
+    """What answers here."""
+    if page.is_for_people():
+        return fleet.show()
     return answers.respond(answers.Service(service="pi-ota repo-server", version=VERSION, api="/api/v1/"))
 
 
