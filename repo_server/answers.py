@@ -250,13 +250,17 @@ class Page(Answer, Generic[Item]):
 
 
 class DeviceCounts(Answer):
-    """Devices that are not decommissioned: online and offline add up to the total, late and lost to offline."""
+    """Devices that were let in and not retired: online and offline add up to the total, late and lost to offline."""
 
     total: int
     online: int
     offline: int
     late: int
     lost: int
+    pending: int
+    """Beside the total: these wait for an operator to let them in."""
+    held: int
+    """Of the total: an operator holds them."""
 
 
 class UpdateCounts(Answer):
@@ -283,6 +287,22 @@ class Fleet(Answer):
     """Reasons of the devices whose gate defers."""
     updates: list[UpdateCounts]
     server_time: Time
+
+
+class FleetSample(Answer):
+    """The fleet as it was in one hour."""
+
+    at: Time
+    """When it was counted."""
+    online: int
+    late: int
+    lost: int
+    pending: int
+    held: int
+    versions: dict[str, int]
+    """The versions that were active on most devices, at most 20."""
+    other_versions: int
+    """Devices with another one."""
 
 
 class Service(Answer):

@@ -50,6 +50,8 @@ class Settings(BaseModel):
     """A device is lost when this many heartbeats are missing: a day, at 300 s."""
     heartbeats_kept_hours: int = Field(default=168, ge=1, le=87_600)
     """How long heartbeats are kept; what was last heard of each device is kept for ever."""
+    fleet_history_days: int = Field(default=400, ge=1, le=3_650)
+    """How long the history of the fleet's numbers is kept, in samples of an hour in which the server ran."""
     busy_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
     """How long a write waits for another process that holds the database."""
     log_format: Literal["text", "json"] = "text"
@@ -131,6 +133,11 @@ class Settings(BaseModel):
     def heartbeats_kept(self) -> timedelta:
         """How long heartbeats are kept."""
         return timedelta(hours=self.heartbeats_kept_hours)
+
+    @property
+    def samples_kept(self) -> int:
+        """How many samples of the fleet's numbers are kept: one an hour."""
+        return self.fleet_history_days * 24
 
     @property
     def pace(self) -> Pace:

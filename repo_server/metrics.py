@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter as Count
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
@@ -22,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from repo_server import answers, freshness, signing_keys
 from repo_server.context import Context
+from repo_server.counts import biggest
 from repo_server.events import Bus
 from repo_server.gauges import Gauges
 from repo_server.presence import Presence
@@ -111,7 +111,8 @@ class _Fleet(Collector):
         summary = fleet.summary(here.db.connection(), now)
         states = summary.devices.model_dump(include={str(each) for each in Presence})
         yield _gauge("repo_server_devices", "Devices that are not decommissioned.", "presence", states)
-        versions = _most_frequent(summary.versions, _MOST_VERSIONS)
+        versions, others = biggest(summary.versions, _MOST_VERSIONS)
+        versions |= {"other": others} if others else {}
         yield _gauge("repo_server_devices_by_version", "Devices by the release that is active.", "version", versions)
         yield _gauge("repo_server_devices_deferring", "Devices that wait, by reason.", "reason", summary.reasons)
         yield from _updates(summary.updates[:_NEWEST_UPDATES])
@@ -159,9 +160,3 @@ def _gauge(name: str, words: str, label: str, values: Mapping[str, int]) -> Metr
     for value, count in values.items():
         gauge.add_metric([value], count)
     return gauge
-
-
-def _most_frequent(counts: Mapping[str, int], most: int) -> dict[str, int]:
-    kept = dict(Count(counts).most_common(most))
-    rest = sum(counts.values()) - sum(kept.values())
-    return kept | ({"other": rest} if rest else {})

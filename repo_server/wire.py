@@ -301,6 +301,15 @@ class UpdateQuery(PageQuery):
     state: Literal["active", "paused", "halted", "withdrawn"] | None = None
 
 
+class HistoryQuery(PageQuery):
+    """GET /api/v1/fleet/history."""
+
+    since: Instant | None = None
+    """From this instant on."""
+    until: Instant | None = None
+    """Before this instant."""
+
+
 class ReleasesQuery(Query):
     """GET /api/v1/releases/{name}."""
 

@@ -12,6 +12,9 @@ from repo_server.store.reading import snapshot
 
 _PRESENT = "SELECT count(*), coalesce(sum(late_at > :at), 0), coalesce(sum(lost_at <= :at), 0) FROM presence"
 _OF_PENDING = f" JOIN devices ON id = device_id WHERE state = '{PENDING}'"
+_HELD = f"SELECT count(*) FROM devices WHERE state = '{ACTIVE}' AND hold IS NOT NULL"  # noqa: S608 - our own text
+_UPDATES = "SELECT id, name, version, channel, urgency, state FROM updates ORDER BY id DESC"
+_STATUSES = "SELECT update_id, status, devices FROM update_counts WHERE devices > 0 ORDER BY update_id, status"
 
 
 def summary(connection: sqlite3.Connection, now: datetime) -> answers.Fleet:
@@ -20,30 +23,33 @@ def summary(connection: sqlite3.Connection, now: datetime) -> answers.Fleet:
         return _count(connection, now, times.render(now))
 
 
+def audience(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """How many devices follow each assistant on each channel; those that wait for approval do not count."""
+    rows = connection.execute("SELECT assistant, channel, devices FROM audience_counts")
+    return {(row["assistant"], row["channel"]): row["devices"] for row in rows}
+
+
 def _count(connection: sqlite3.Connection, now: datetime, at: str) -> answers.Fleet:
-    total, online, lost = (
-        every - waiting
-        for every, waiting in zip(
-            connection.execute(_PRESENT, {"at": at}).fetchone(),
-            connection.execute(_PRESENT + _OF_PENDING, {"at": at}).fetchone(),
-            strict=True,
-        )
-    )
+    every = connection.execute(_PRESENT, {"at": at}).fetchone()
+    waiting = connection.execute(_PRESENT + _OF_PENDING, {"at": at}).fetchone()
+    total, online, lost = (one - other for one, other in zip(every, waiting, strict=True))
     statuses: dict[str, dict[str, int]] = {}
-    for row in connection.execute("SELECT update_id, status, count(*) AS n FROM device_updates GROUP BY 1, 2"):
-        statuses.setdefault(row["update_id"], {})[row["status"]] = row["n"]
+    for row in connection.execute(_STATUSES):
+        statuses.setdefault(row["update_id"], {})[row["status"]] = row["devices"]
     stuck = rollouts.stuck_counts(connection)
     updates = [
-        answers.UpdateCounts(
-            **{key: row[key] for key in ("id", "name", "version", "channel", "urgency", "state")},
-            statuses=statuses.get(row["id"], {}),
-            stuck=stuck.get(row["id"], 0),
-        )
-        for row in connection.execute("SELECT * FROM updates ORDER BY id DESC")
+        answers.UpdateCounts(**dict(row), statuses=statuses.get(row["id"], {}), stuck=stuck.get(row["id"], 0))
+        for row in connection.execute(_UPDATES)
     ]
     return answers.Fleet(
         devices=answers.DeviceCounts(
-            total=total, online=online, offline=total - online, late=total - online - lost, lost=lost
+            total=total,
+            online=online,
+            offline=total - online,
+            late=total - online - lost,
+            lost=lost,
+            pending=waiting[0],
+            held=connection.execute(_HELD).fetchone()[0],
         ),
         versions=_by(connection, "active", "active IS NOT NULL"),
         reasons=_by(connection, "gate_reason", "gate_decision = 'defer' AND gate_reason IS NOT NULL"),

@@ -22,7 +22,8 @@ _WHOLE = f"{_CHAIN} SELECT heartbeats.* FROM chain JOIN heartbeats USING (id) OR
 _IDS = f"{_CHAIN} SELECT id FROM chain ORDER BY id"  # noqa: S608 - as above
 _FOLLOWING = f"{_CHAIN} SELECT id FROM chain WHERE previous_id = :newest"  # noqa: S608 - as above
 _HASHES = ("token_sha256", "pending_token_sha256", "next_token_sha256")
-_LAST_HEARD = ("idle_seconds", "gate_decision", "gate_reason", "gate_retry_at", "uptime_seconds", "boot_id")
+_LAST_HEARD = ("idle_seconds", "gate_decision", "gate_reason", "gate_retry_at", "uptime_seconds", "boot_id",
+               "reboot_required_since", "clock_unsynchronised_since")  # fmt: skip
 _NAMES = ("name", "group_name", "timezone_override", "hold", "model")
 
 

@@ -173,6 +173,6 @@ def stuck_counts(connection: sqlite3.Connection, kind: Stuck | None = None) -> d
 def statuses(connection: sqlite3.Connection, update_id: str) -> dict[str, int]:
     """How many devices have each status in an update."""
     rows = connection.execute(
-        "SELECT status, count(*) FROM device_updates WHERE update_id = ? GROUP BY 1", (update_id,)
+        "SELECT status, devices FROM update_counts WHERE update_id = ? AND devices > 0", (update_id,)
     )
     return dict(rows.fetchall())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from repo_server import answers
+from repo_server import answers, body, wire
 from repo_server.context import context
 from repo_server.operations import operation
 from repo_server.roles import Right
-from repo_server.store import fleet
+from repo_server.store import fleet, history
 
 blueprint = Blueprint("fleet", __name__)
 
@@ -19,3 +19,16 @@ def summary() -> Response:
     """Devices, versions, reasons, updates."""
     here = context()
     return answers.respond(fleet.summary(here.db.connection(), here.clock()))
+
+
+@blueprint.get("/fleet/history")
+@operation(
+    "The fleet in numbers as it was, hour by hour, the oldest first",
+    {200: answers.Page[answers.FleetSample]},
+    right=Right.VIEW,
+    query=wire.HistoryQuery,
+)
+def past() -> Response:
+    """One page of samples."""
+    here, query = context(), body.read_query(wire.HistoryQuery)
+    return answers.respond(history.list_page(here.db.connection(), query, here.clock()))

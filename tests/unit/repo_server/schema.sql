@@ -357,3 +357,86 @@ CREATE UNIQUE INDEX "idx_sessions_secret_sha256"
 CREATE INDEX "idx_sessions_key_id_last_used_at"
     ON "sessions" ("key_id", "last_used_at");
 
+-- 0012_fleet_history_and_counts
+CREATE TABLE "devices" (
+   "id" TEXT PRIMARY KEY,
+   "token_sha256" TEXT NOT NULL,
+   "state" TEXT NOT NULL,
+   "name" TEXT,
+   "hostname" TEXT NOT NULL,
+   "group_name" TEXT,
+   "channel" TEXT NOT NULL,
+   "timezone" TEXT NOT NULL,
+   "timezone_override" TEXT,
+   "assistant" TEXT NOT NULL,
+   "agent_version" TEXT NOT NULL,
+   "debian" TEXT NOT NULL,
+   "architecture" TEXT NOT NULL,
+   "model" TEXT,
+   "hold" TEXT,
+   "enrolled_with" TEXT,
+   "registered_at" TEXT NOT NULL,
+   "decommissioned_at" TEXT,
+   "last_seen_at" TEXT,
+   "boot_id" TEXT,
+   "clock_synchronised" INTEGER,
+   "uptime_seconds" INTEGER,
+   "installed" TEXT,
+   "active" TEXT,
+   "idle_seconds" INTEGER,
+   "gate_decision" TEXT,
+   "gate_reason" TEXT,
+   "gate_retry_at" TEXT,
+   "update_id" TEXT,
+   "update_status" TEXT
+, "reboot_required" INTEGER, "pending_token_sha256" TEXT, "pending_since" TEXT, "pending_enrolled_with" TEXT, "next_token_sha256" TEXT, "rotation_requested_at" TEXT, "boot_overlaps" INTEGER, "cloned_suspected_at" TEXT, "last_heartbeat_id" INTEGER, "interval_seconds" INTEGER, reboot_required_since TEXT, clock_unsynchronised_since TEXT) STRICT;
+CREATE TABLE fleet_samples (hour INTEGER PRIMARY KEY, at TEXT NOT NULL, online INTEGER NOT NULL,
+        late INTEGER NOT NULL, lost INTEGER NOT NULL, pending INTEGER NOT NULL, held INTEGER NOT NULL,
+        versions TEXT NOT NULL, other_versions INTEGER NOT NULL) STRICT;
+CREATE TABLE update_counts (update_id TEXT NOT NULL, status TEXT NOT NULL, devices INTEGER NOT NULL,
+        PRIMARY KEY (update_id, status)) STRICT, WITHOUT ROWID;
+CREATE TRIGGER device_updates_added AFTER INSERT ON device_updates BEGIN
+        INSERT INTO update_counts SELECT NEW.update_id, NEW.status, 0
+         WHERE NOT EXISTS (SELECT 1 FROM update_counts WHERE update_id = NEW.update_id AND status = NEW.status);
+        UPDATE update_counts SET devices = devices + 1 WHERE update_id = NEW.update_id AND status = NEW.status;
+    END;
+CREATE TRIGGER device_updates_moved AFTER UPDATE OF update_id, status ON device_updates
+        WHEN (OLD.update_id, OLD.status) IS NOT (NEW.update_id, NEW.status) BEGIN
+        UPDATE update_counts SET devices = devices - 1 WHERE update_id = OLD.update_id AND status = OLD.status;
+        INSERT INTO update_counts SELECT NEW.update_id, NEW.status, 0
+         WHERE NOT EXISTS (SELECT 1 FROM update_counts WHERE update_id = NEW.update_id AND status = NEW.status);
+        UPDATE update_counts SET devices = devices + 1 WHERE update_id = NEW.update_id AND status = NEW.status;
+    END;
+CREATE TRIGGER device_updates_removed AFTER DELETE ON device_updates BEGIN
+        UPDATE update_counts SET devices = devices - 1 WHERE update_id = OLD.update_id AND status = OLD.status;
+    END;
+CREATE TABLE audience_counts (assistant TEXT NOT NULL, channel TEXT NOT NULL, devices INTEGER NOT NULL,
+        PRIMARY KEY (assistant, channel)) STRICT, WITHOUT ROWID;
+CREATE TRIGGER devices_joined AFTER INSERT ON devices WHEN NEW.state = 'active' BEGIN
+        INSERT INTO audience_counts SELECT NEW.assistant, NEW.channel, 0
+         WHERE NOT EXISTS (SELECT 1 FROM audience_counts WHERE assistant = NEW.assistant AND channel = NEW.channel);
+        UPDATE audience_counts SET devices = devices + 1 WHERE assistant = NEW.assistant AND channel = NEW.channel;
+    END;
+CREATE TRIGGER devices_moved AFTER UPDATE OF state, assistant, channel ON devices
+        WHEN (OLD.state, OLD.assistant, OLD.channel) IS NOT (NEW.state, NEW.assistant, NEW.channel) BEGIN
+        UPDATE audience_counts SET devices = devices - 1
+         WHERE assistant = OLD.assistant AND channel = OLD.channel AND OLD.state = 'active';
+        DELETE FROM audience_counts WHERE assistant = OLD.assistant AND channel = OLD.channel AND devices = 0;
+        INSERT INTO audience_counts SELECT NEW.assistant, NEW.channel, 0 WHERE NEW.state = 'active'
+         AND NOT EXISTS (SELECT 1 FROM audience_counts WHERE assistant = NEW.assistant AND channel = NEW.channel);
+        UPDATE audience_counts SET devices = devices + 1
+         WHERE assistant = NEW.assistant AND channel = NEW.channel AND NEW.state = 'active';
+    END;
+CREATE TRIGGER devices_left AFTER DELETE ON devices WHEN OLD.state = 'active' BEGIN
+        UPDATE audience_counts SET devices = devices - 1 WHERE assistant = OLD.assistant AND channel = OLD.channel;
+        DELETE FROM audience_counts WHERE assistant = OLD.assistant AND channel = OLD.channel AND devices = 0;
+    END;
+CREATE INDEX devices_reboot_required_since ON devices (reboot_required_since)
+        WHERE reboot_required_since IS NOT NULL;
+CREATE INDEX devices_clock_unsynchronised_since ON devices (clock_unsynchronised_since)
+        WHERE clock_unsynchronised_since IS NOT NULL;
+CREATE INDEX devices_held ON devices (state, id) WHERE hold IS NOT NULL;
+CREATE INDEX device_updates_stuck ON device_updates (stuck_at) WHERE stuck IS NOT NULL;
+CREATE INDEX device_updates_failed ON device_updates (update_id, updated_at)
+        WHERE status IN ('failed', 'rolled_back');
+

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from repo_server.store import credentials
 from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, announcement, heartbeat, status
 from tests.unit.repo_server.conftest import Service
 
@@ -216,8 +217,13 @@ def test_the_fleets_numbers_add_up(service: Service) -> None:
     service.register(id=gone, token=gone)
     service.beat("0.9", device=gone, token=gone)
     service.request("DELETE", f"/api/v1/devices/{gone}", key=service.key("operator"))
+    waiting = "0195e0c8-0000-7000-8000-00000000000a"
+    service.register(credentials.Preset(approval=True), id=waiting, token=waiting)
+    service.beat("1.0.0", device=waiting, token=waiting)
+    for held in (gone.replace("9", "4"), waiting):
+        service.request("PATCH", f"/api/v1/devices/{held}", {"hold": "guests"}, key=service.key("operator"))
     assert service.request("GET", "/api/v1/fleet", key=service.key("viewer")).json == {
-        "devices": {"total": 4, "online": 3, "offline": 1, "late": 1, "lost": 0},
+        "devices": {"total": 4, "online": 3, "offline": 1, "late": 1, "lost": 0, "pending": 1, "held": 1},
         "versions": {"1.0.0": 1, "1.1.0": 2},
         "reasons": {"BUSY": 1},
         "updates": [

@@ -108,6 +108,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("PATCH", AN_UPDATE): keyed(OPERATE, {"rollout": {}}),
     ("GET", f"{AN_UPDATE}/plan"): keyed(VIEW),
     ("GET", "/api/v1/fleet"): keyed(VIEW),
+    ("GET", "/api/v1/fleet/history"): keyed(VIEW),
     ("GET", "/api/v1/events"): keyed(VIEW),
     ("POST", "/api/v1/api-keys/"): keyed(ADMINISTER, {"name": "x", "role": "viewer"}),
     ("GET", "/api/v1/api-keys/"): keyed(ADMINISTER),
