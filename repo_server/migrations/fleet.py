@@ -82,7 +82,7 @@ _INDEXES = (
     """CREATE INDEX devices_clock_unsynchronised_since ON devices (clock_unsynchronised_since)
         WHERE clock_unsynchronised_since IS NOT NULL""",
     "CREATE INDEX devices_held ON devices (state, id) WHERE hold IS NOT NULL",
-    "CREATE INDEX device_updates_stuck ON device_updates (stuck_at) WHERE stuck IS NOT NULL",
-    """CREATE INDEX device_updates_failed ON device_updates (update_id, updated_at)
+    "CREATE INDEX device_updates_stuck ON device_updates (stuck, stuck_at) WHERE stuck IS NOT NULL",
+    """CREATE INDEX device_updates_failed ON device_updates (update_id, status, updated_at)
         WHERE status IN ('failed', 'rolled_back')""",
 )
