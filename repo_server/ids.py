@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 
 
-def uuid7(now: datetime) -> str:
+def uuid7(now: datetime, randbits: Callable[[int], int] = secrets.randbits) -> str:
     """A UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, then random bits.
 
     Sorts by time; the 74 random bits are why a database restored from a backup can never hand out an id again.
     """
     milliseconds = int(now.timestamp() * 1000) & (1 << 48) - 1
-    value = milliseconds << 80 | secrets.randbits(80)
+    value = milliseconds << 80 | randbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return str(uuid.UUID(int=value))
