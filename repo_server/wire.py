@@ -287,10 +287,18 @@ class DeviceQuery(PageQuery):
     online: bool | None = None
     presence: Presence | None = None
     status: ANY_STATUS | None = None
+    reason: Word | None = None
+    """Why the device's gate defers."""
     reenrollment: bool | None = None
     """Whether another token waits for approval."""
     cloned: bool | None = None
     """Whether two machines seem to go by one identity."""
+    attention: bool | None = None
+    """Whether somebody should look at it: see ``store.device_lists``."""
+    q: Annotated[str, StringConstraints(pattern=LINE, min_length=1, max_length=100)] | None = None
+    """Part of the name or the hostname, in whatever case, or the beginning of the id."""
+    sort: Literal["registered", "-registered", "name", "-name", "seen", "-seen"] = "registered"
+    """By registration, by the name that people see, by when it was last heard of; with ``-`` the other way round."""
 
 
 class UpdateQuery(PageQuery):

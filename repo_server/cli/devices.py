@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from repo_server import changes, enrollment, privacy, rotation, times, wire
 from repo_server.cli import options, session
 from repo_server.cli.output import every, show, show_list
+from repo_server.store import device_lists
 from repo_server.store import devices as store
 
 _COLUMNS = ("id", "hostname", "state", "channel", "installed", "active", "presence", "last_seen_at")
@@ -138,6 +139,6 @@ def _list(state_dir: Path | None, file: Path | None, queries: list[wire.DeviceQu
         found = [
             item
             for query in queries
-            for item in every(query, lambda page: store.list_page(state.db.connection(), page, now))
+            for item in every(query, lambda page: device_lists.list_page(state.db.connection(), page, now))
         ]
     show_list(found, _COLUMNS, as_json)

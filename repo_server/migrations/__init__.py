@@ -11,7 +11,7 @@ import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
 from repo_server.errors import SchemaError
-from repo_server.migrations import credentials, devices, fleet, presence, sessions, updates
+from repo_server.migrations import credentials, devices, fleet, presence, search, sessions, updates
 
 _steps = Migrations("repo_server")
 for _name, _step in (
@@ -26,6 +26,7 @@ for _name, _step in (
     ("0010_indexes_of_lists_and_counts", devices.indexes),
     ("0011_sessions", sessions.sessions),
     ("0012_fleet_history_and_counts", fleet.history_and_counts),
+    ("0013_names_of_devices", search.device_names),
 ):
     _steps(name=_name)(_step)
 

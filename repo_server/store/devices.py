@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 
-from repo_server import answers, times, wire
+from repo_server import answers, times
 from repo_server.presence import Deadlines, Presence
-from repo_server.store.paging import page
 
 DEFAULT_CHANNEL = "stable"
 ACTIVE = "active"
@@ -22,14 +21,8 @@ GONE = "this device was decommissioned; an operator has to enroll it anew"
 FINGERPRINT = 16
 """Characters of a token's hash that people see: enough to tell two apart, useless to become either."""
 
-_SELECT = "SELECT devices.*, presence.* FROM devices LEFT JOIN presence ON device_id = id"
-# Few are silent: they are found in the narrow table, which is in the order of the ids too.
-_SELECT_SILENT = "SELECT devices.*, presence.* FROM presence CROSS JOIN devices ON device_id = id"
-_PRESENT = {
-    Presence.ONLINE: ("late_at > ?",),
-    Presence.LATE: ("late_at <= ?", "lost_at > ?"),
-    Presence.LOST: ("lost_at <= ?",),
-}
+SELECT = "SELECT devices.*, presence.* FROM devices LEFT JOIN presence ON device_id = id"
+"""Everything that ``answer`` needs."""
 _FALLEN = """SELECT device_id, :late AS kind, late_at AS at FROM presence WHERE late_at > :since AND late_at <= :now
  UNION ALL SELECT device_id, :lost, lost_at FROM presence WHERE lost_at > :since AND lost_at <= :now
  ORDER BY at LIMIT :most"""
@@ -45,7 +38,7 @@ _COLUMNS = {
 
 def find(connection: sqlite3.Connection, device_id: str) -> sqlite3.Row | None:
     """The device's row, whatever its state."""
-    row: sqlite3.Row | None = connection.execute(f"{_SELECT} WHERE id = ?", (device_id,)).fetchone()
+    row: sqlite3.Row | None = connection.execute(f"{SELECT} WHERE id = ?", (device_id,)).fetchone()
     return row
 
 
@@ -60,39 +53,6 @@ def change(connection: sqlite3.Connection, device_id: str, values: Mapping[str, 
 def settings(row: sqlite3.Row, names: Iterable[str]) -> dict[str, object]:
     """What is set now, by the names of the API."""
     return {name: row[_COLUMNS[name]] for name in names}
-
-
-def list_page(connection: sqlite3.Connection, query: wire.DeviceQuery, now: datetime) -> answers.Page[answers.Device]:
-    """One page of devices, oldest registration first (device ids are UUIDv7)."""
-    at = times.render(now)
-    conditions: list[tuple[str, object] | None] = [
-        ("state = ?", query.state),
-        ("group_name = ?", query.group) if query.group is not None else None,
-        ("channel = ?", query.channel) if query.channel is not None else None,
-        ("active = ?", query.version) if query.version is not None else None,
-        ("update_status = ?", query.status) if query.status is not None else None,
-        (f"(pending_since IS NOT NULL) = {int(query.reenrollment)} AND ?", 1)
-        if query.reenrollment is not None
-        else None,
-    ]
-    if query.cloned is not None:
-        conditions.append((f"(cloned_suspected_at IS NOT NULL) = {int(query.cloned)} AND ?", 1))
-    silent = query.online is False or query.presence in {Presence.LATE, Presence.LOST}
-    if query.state == DECOMMISSIONED and query.presence is None:
-        silent = False  # none of these is online, and none has deadlines
-    if query.online is not None and (query.online or silent):
-        conditions.append(("late_at > ?" if query.online else "late_at <= ?", at))
-    if query.presence is not None:
-        conditions += [(condition, at) for condition in _PRESENT[query.presence]]
-    return page(
-        connection,
-        _SELECT_SILENT if silent else _SELECT,
-        conditions,
-        key="device_id" if silent else "id",
-        limit=query.limit,
-        cursor=query.cursor,
-        make=lambda row: answer(row, now),
-    )
 
 
 def fallen_silent(

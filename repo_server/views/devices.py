@@ -11,7 +11,7 @@ from repo_server.auth import comes_back, device_by_bearer, enrollment_token, who
 from repo_server.context import context
 from repo_server.operations import NOTHING, Asks, operation
 from repo_server.roles import Right
-from repo_server.store import devices, identity
+from repo_server.store import device_lists, devices, identity
 
 blueprint = Blueprint("devices", __name__)
 
@@ -43,7 +43,7 @@ def register() -> Response:
 def listed() -> Response:
     """One page of devices."""
     here, query = context(), body.read_query(wire.DeviceQuery)
-    rows = devices.list_page(here.db.connection(), query, here.clock())
+    rows = device_lists.list_page(here.db.connection(), query, here.clock())
     return answers.respond(rows)
 
 

@@ -440,3 +440,30 @@ CREATE INDEX device_updates_stuck ON device_updates (stuck, stuck_at) WHERE stuc
 CREATE INDEX device_updates_failed ON device_updates (update_id, status, updated_at)
         WHERE status IN ('failed', 'rolled_back');
 
+-- 0013_names_of_devices
+CREATE TABLE device_names (number INTEGER PRIMARY KEY, device_id TEXT NOT NULL UNIQUE REFERENCES devices (id),
+        text TEXT NOT NULL) STRICT;
+CREATE TRIGGER devices_named AFTER INSERT ON devices BEGIN
+        INSERT INTO device_names (device_id, text)
+        VALUES (NEW.id, coalesce(NEW.name, '') || char(10) || NEW.hostname); END;
+CREATE TRIGGER devices_renamed AFTER UPDATE OF name, hostname ON devices
+        WHEN OLD.name IS NOT NEW.name OR OLD.hostname IS NOT NEW.hostname BEGIN
+        UPDATE device_names SET text = coalesce(NEW.name, '') || char(10) || NEW.hostname
+        WHERE device_id = NEW.id; END;
+CREATE TRIGGER devices_unnamed BEFORE DELETE ON devices BEGIN
+        DELETE FROM device_names WHERE device_id = OLD.id; END;
+CREATE VIRTUAL TABLE device_trigrams USING fts5 (text, content='device_names', content_rowid='number',
+        tokenize='trigram');
+CREATE TABLE 'device_trigrams_data'(id INTEGER PRIMARY KEY, block BLOB);
+CREATE TABLE 'device_trigrams_idx'(segid, term, pgno, PRIMARY KEY(segid, term)) WITHOUT ROWID;
+CREATE TABLE 'device_trigrams_docsize'(id INTEGER PRIMARY KEY, sz BLOB);
+CREATE TABLE 'device_trigrams_config'(k PRIMARY KEY, v) WITHOUT ROWID;
+CREATE TRIGGER device_names_added AFTER INSERT ON device_names BEGIN
+        INSERT INTO device_trigrams (rowid, text) VALUES (NEW.number, NEW.text); END;
+CREATE TRIGGER device_names_changed AFTER UPDATE ON device_names BEGIN
+        INSERT INTO device_trigrams (device_trigrams, rowid, text) VALUES ('delete', OLD.number, OLD.text);
+        INSERT INTO device_trigrams (rowid, text) VALUES (NEW.number, NEW.text); END;
+CREATE TRIGGER device_names_removed AFTER DELETE ON device_names BEGIN
+        INSERT INTO device_trigrams (device_trigrams, rowid, text) VALUES ('delete', OLD.number, OLD.text); END;
+CREATE INDEX devices_by_name ON devices (state, coalesce(name, hostname) COLLATE NOCASE, id);
+
