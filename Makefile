@@ -80,9 +80,17 @@ agent: packages ## build the device agent's Debian package, pi-hook, into build/
 	@debian/build
 
 .PHONY: test
-test: setup ## all tests but the ones that boot the virtual Pi
-	@$(PYTEST) -n $(TEST_JOBS) --dist worksteal -m "not e2e" tests
+test: setup ## all tests but the ones that boot the virtual Pi or open a browser
+	@$(PYTEST) -n $(TEST_JOBS) --dist worksteal -m "not e2e and not browser" tests
 	@[ "$$(id -u)" = 0 ] || sudo --preserve-env $(PYTEST) -n $(TEST_JOBS) --dist worksteal -m "root and not e2e" tests
+
+.PHONY: test-desk
+test-desk: setup ## the operators' pages in Chromium, on a real server with 5,000 devices
+	@$(PYTEST) -n $(JOBS) -m browser tests/desk
+
+.PHONY: screenshots
+screenshots: setup ## every page of the desk in light, dark and on a phone into build/screenshots/: PAGES="fleet device"
+	@$(PYTHON) -m tests.desk.screenshots $(PAGES)
 
 .PHONY: e2e
 e2e: e2e-core e2e-stories ## the tests that boot the virtual Pi
@@ -134,6 +142,10 @@ bench-server: setup ## what the server bears: heartbeats beside bare Flask and g
 .PHONY: bench-release
 bench-release: setup ## what a release costs, beside dpkg-deb, debsigs and aptly by hand, with 10 to 1,000 releases (minutes)
 	@$(PYTHON) -m benchmarks.release
+
+.PHONY: bench-desk
+bench-desk: setup ## what the operators' pages cost with 100,000 devices: time of each, bytes of a first visit (minutes)
+	@$(PYTHON) -m benchmarks.desk
 
 .PHONY: kill-server
 kill-server: setup ## SIGKILL the server's worker or the whole server N=20 times under load: nothing acknowledged is lost

@@ -19,7 +19,7 @@ from tests.seeding.releases import Release
 from tests.seeding.rows import text
 
 WHO = "cli:root"
-NAMES = {
+NAMES: dict[str, str] = {
     Role.ADMIN: "Ingrid (administration)",
     Role.OPERATOR: "Karim (operations)",
     Role.VIEWER: "display in the hall",
@@ -43,7 +43,7 @@ def keys_and_tokens(db: Database, now: datetime) -> dict[str, str]:
         )
 
     def work(connection: sqlite3.Connection) -> dict[str, str]:
-        made = {str(role): key(role, name, now - 80 * _DAY) for role, name in NAMES.items()}
+        made = {role: key(Role(role), name, now - 80 * _DAY) for role, name in NAMES.items()}
         key(Role.OPERATOR, "Sanna, while Karim is away", now - 20 * _DAY, now + 9 * _DAY)
         key(Role.VIEWER, "trade fair", now - 60 * _DAY, now - 50 * _DAY)
         key(Role.VIEWER, "<script>alert('key')</script>", now - 3 * _DAY)

@@ -135,11 +135,13 @@ def running_server(
     repository: Path | None = None,
     listener: socket.socket | None = None,
     environ: Mapping[str, str] | None = None,
+    port: int = 0,
+    threads: int = 4,
 ) -> Iterator[RunningServer]:
     """Initialise a state folder under ``folder`` (unless it is there), serve it, and stop it by SIGTERM at the end.
 
     ``listener``: a socket that is handed over as systemd does, and that stays open. ``environ`` is added to the
-    server's environment.
+    server's environment. ``port`` 0 takes a free one.
     """
     state, log = folder / "state", folder / "stderr.log"
     repository = repository or folder / "public"
@@ -147,8 +149,10 @@ def running_server(
     secrets_file = folder / "secrets.json"
     if not state.exists():
         secrets_file.write_text(repo_server("init", "--state", state, "--json"))
+    secrets = json.loads(secrets_file.read_text()) if secrets_file.exists() else {}
     command = [sys.executable, "-m", "repo_server", "serve", "--state", str(state), "--repository", str(repository)]
-    command += ["--host", "127.0.0.1", "--port", "0", "--threads", "4", "--heartbeat-seconds", str(heartbeat_seconds)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--threads", str(threads)]
+    command += ["--heartbeat-seconds", str(heartbeat_seconds)]
     handed = () if listener is None else (listener.fileno(),)
     if listener is not None:
         command = [sys.executable, "-c", _AS_SYSTEMD_DOES, str(listener.fileno()), *command]
@@ -156,8 +160,7 @@ def running_server(
     with log.open("wb") as stream:
         process = subprocess.Popen(command, cwd=ROOT, stderr=stream, stdout=stream, env=environment, pass_fds=handed)
     try:
-        port = _wait_for_port(process, log)
-        server = RunningServer(port, state, repository, log, json.loads(secrets_file.read_text()), process)
+        server = RunningServer(_wait_for_port(process, log), state, repository, log, secrets, process)
         _wait_until_ready(server)
         yield server
     finally:
