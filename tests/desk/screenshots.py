@@ -26,6 +26,8 @@ KINDS: dict[str, tuple[Colours, dict[str, int]]] = {
 DOCS = {"fleet": "light", "update": "dark", "device": "phone"}
 """Which page is shown how in the README."""
 _MOST_BYTES = 150_000
+_TALLEST = 2_400
+"""Pixels: of a long list its beginning is enough."""
 
 
 def main(words: list[str]) -> None:
@@ -53,8 +55,10 @@ def _all(browser: Browser, service: Service, kind: str, wanted: list[Look], to: 
         with visiting(browser, service, role=role, colours=colours, size=size) as visitor:
             for look in wanted:
                 if look.role == role:
-                    _settled(visitor, look)
-                    visitor.page.screenshot(path=to / f"{look.name}-{kind}.png", full_page=True)
+                    page = _settled(visitor, look)
+                    height = min(page.evaluate("document.documentElement.scrollHeight"), _TALLEST)
+                    clip = {"x": 0, "y": 0, "width": size["width"], "height": height}
+                    page.screenshot(path=to / f"{look.name}-{kind}.png", full_page=True, clip=clip)  # type: ignore[arg-type]
 
 
 def _compressed(browser: Browser, service: Service, look: Look, to: Path) -> None:

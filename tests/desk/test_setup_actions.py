@@ -41,7 +41,7 @@ def test_a_new_token_lets_a_device_in_and_is_shown_once(desk: Desk) -> None:
 
 def test_a_wrong_token_is_told_beside_its_field(desk: Desk) -> None:
     visitor = desk.visit("admin")
-    visitor.watch.expected.append("status of 400")
+    visitor.watch.expected.append("status of 4")
     page, before = visitor.page, desk.newest_audit()
     visitor.open("/setup/devices/new")
     page.get_by_label("Group", exact=True).fill("Upper Case")

@@ -69,7 +69,7 @@ def test_what_was_halted_goes_on(desk: Desk) -> None:
 def test_other_waves_are_taken_and_wrong_ones_are_told_with_what_was_typed(desk: Desk) -> None:
     update = announce(desk, paused=True)
     visitor = desk.visit("operator")
-    visitor.watch.expected.append("status of 400")
+    visitor.watch.expected.append("status of 4")
     visitor.open(f"/updates/{update}")
     visitor.page.get_by_role("link", name="Change waves and limit").click()
     dialog = visitor.page.get_by_role("dialog")
