@@ -59,10 +59,10 @@ def test_what_was_halted_goes_on(desk: Desk) -> None:
     update = announce(desk)
     visitor = desk.visit("operator")
     visitor.open(f"/updates/{update}")
-    for verb, after in (("Halt", "halted"), ("Resume", "active")):
+    for verb, told, after in (("Halt", "is halted", "halted"), ("Resume", "goes on", "active")):
         visitor.page.get_by_role("link", name=verb, exact=True).click()
         visitor.page.get_by_role("dialog").get_by_role("button", name=verb).click()
-        expect(visitor.page.get_by_role("status").filter(has_text="for-the-desk")).to_be_visible()
+        expect(visitor.page.get_by_role("status").filter(has_text=told)).to_be_visible()
         assert state(desk, update) == after
 
 
@@ -75,7 +75,7 @@ def test_other_waves_are_taken_and_wrong_ones_are_told_with_what_was_typed(desk:
     dialog = visitor.page.get_by_role("dialog")
     dialog.get_by_label("Waves to come").fill("50%:1d, 20%:1d, 100%")
     dialog.get_by_role("button").last.click()
-    expect(dialog.get_by_role("alert")).to_be_visible()
+    expect(dialog.get_by_role("alert")).to_contain_text("each percentage must be larger")
     expect(dialog.get_by_label("Waves to come")).to_have_value("50%:1d, 20%:1d, 100%")
     dialog.get_by_label("Waves to come").fill("canary:1d, 20%:2d, 100%")
     dialog.get_by_role("button").last.click()
