@@ -123,7 +123,8 @@ def _move(
     }
     if status in {"rolled_back", "failed"}:
         detail, tail = chance.choice(list(FAILURES.items()))
-        row |= {"reason": "UNHEALTHY" if status == "rolled_back" else "INSTALL_FAILED", "detail": detail}
+        after = f"{home.row['active']} is active again" if status == "rolled_back" else "it was not activated"
+        row["detail"] = f"{detail}; {after}"
         row["log_tail"] = HOSTILE_LOG if home.oddity == "script" else tail.format(pid=chance.randrange(400, 9000))
         if home.oddity == "script":
             row["detail"] = "<img src=x onerror=alert('detail')>"
