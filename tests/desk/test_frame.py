@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 from tests.desk.browsing import visiting
 from tests.desk.conftest import Desk
@@ -52,7 +52,12 @@ def test_names_that_are_markup_are_shown_as_text(desk: Desk) -> None:
     """On every page; a script that ran would open an alert, and a picture from nowhere be a request that fails."""
     visitor = desk.visit("admin")
     alerts: list[str] = []
-    visitor.page.on("dialog", lambda one: (alerts.append(one.message), one.dismiss()))
+
+    def shown(one: Dialog) -> None:
+        alerts.append(one.message)
+        one.dismiss()
+
+    visitor.page.on("dialog", shown)
     for look in looks(desk.service.seeded):
         if look.role != "admin" or look.status != 200:
             continue
