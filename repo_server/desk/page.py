@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, ParamSpec
 from urllib.parse import quote, unquote, urlencode
 
-from flask import Blueprint, Flask, Response, g, redirect, render_template, request
+from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, request
 
 from repo_server import auth, session_cookie
 from repo_server.context import context
@@ -218,6 +218,7 @@ def _common() -> dict[str, Any]:
         "csrf_token": session_cookie.csrf_token(secret) if secret is not None else "",
         "now": context().clock(),
         "asset": assets.url,
+        "parts": current_app.blueprints,
     }
 
 
