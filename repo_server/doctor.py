@@ -53,6 +53,29 @@ def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
     yield _port(settings)
 
 
+def at_hand(settings: Settings, connection: sqlite3.Connection, now: datetime) -> Iterator[Finding]:
+    """What a server that runs can say of itself at once: it reads no whole database, and asks no port."""
+    yield _state_folder(settings.state_dir)
+    yield _admin_key(connection, now)
+    yield _clock(connection, now)
+    yield _disk(settings.state_dir)
+
+
+def repository(settings: Settings) -> Iterator[Finding]:
+    """What is to be said of the published repository as a whole; of suites and keys see ``suite``, ``signing_key``."""
+    folder, check = settings.repository, "repository"
+    if not folder.is_dir():
+        mend = "make release; or name aptly's public folder with repository_dir"
+        yield Finding(check, Level.WARN, f"{folder} is not there: nothing is published yet", mend)
+    elif not os.access(folder, os.R_OK | os.X_OK):
+        yield Finding(check, Level.FAIL, f"{folder} cannot be read", "add the server's user to the builder's group")
+    elif next(freshness.suites(folder), None) is None:
+        yield Finding(check, Level.WARN, f"nothing is published in {folder} yet", "make release")
+    elif not signing_keys.published(folder):
+        words = "no package with the fleet's keys is published, so they cannot be changed or extended on devices"
+        yield Finding("signing keys", Level.WARN, words, "pkgbuild keys publish")
+
+
 def _state_folder(folder: Path) -> Finding:
     check = "state folder"
     if not folder.is_dir():
@@ -138,56 +161,49 @@ def _disk(folder: Path) -> Finding:
 
 
 def _repository(settings: Settings, now: datetime) -> Iterator[Finding]:
-    folder, check = settings.repository, "repository"
-    if not folder.is_dir():
-        mend = "make release; or name aptly's public folder with repository_dir"
-        yield Finding(check, Level.WARN, f"{folder} is not there: nothing is published yet", mend)
-        return
-    if not os.access(folder, os.R_OK | os.X_OK):
-        yield Finding(check, Level.FAIL, f"{folder} cannot be read", "add the server's user to the builder's group")
-        return
-    found = list(freshness.suites(folder))
-    if not found:
-        yield Finding(check, Level.WARN, f"nothing is published in {folder} yet", "make release")
-    for suite in found:
-        yield _suite(suite, now)
-    if found:
-        yield from _signing_keys(folder, now)
+    whole = list(repository(settings))
+    found = list(freshness.suites(settings.repository)) if all(one.check != "repository" for one in whole) else []
+    yield from (suite(one, now) for one in found)
+    yield from whole
+    yield from (signing_key(one, now) for one in signing_keys.published(settings.repository) if found)
 
 
-def _signing_keys(repository: Path, now: datetime) -> Iterator[Finding]:
-    keys = signing_keys.published(repository)
-    if not keys:
-        words = "no package with the fleet's keys is published, so they cannot be changed or extended on devices"
-        yield Finding("signing keys", Level.WARN, words, "pkgbuild keys publish")
-    for key in keys:
-        check, name = f"{key.role} key", f"{key.fingerprint[-16:]}"
-        mend = f"pkgbuild keys extend {key.role}; pkgbuild keys publish"
-        if key.expires is None:
-            yield Finding(check, Level.OK, f"{name} never expires")
-        elif key.expires - now > signing_keys.AHEAD:
-            yield Finding(check, Level.OK, f"{name} is good until {times.render(key.expires)}")
-        elif key.expires > now:
-            words = f"{name} expires at {times.render(key.expires)}, in {(key.expires - now).days} days"
-            yield Finding(check, Level.WARN, words, mend)
-        else:
-            # devices do not look at the end of a builder key; only the builder cannot sign with it any more
-            grave = key.role == signing_keys.ARCHIVE
-            words = f"{name} has expired at {times.render(key.expires)}"
-            words += "; devices refuse the repository" if grave else ""
-            yield Finding(check, Level.FAIL if grave else Level.WARN, words, mend)
+def signing_key(key: signing_keys.SigningKey, now: datetime) -> Finding:
+    """Until when one key is good."""
+    check, name = f"{key.role} key", f"{key.fingerprint[-16:]}"
+    mend = f"pkgbuild keys extend {key.role}; pkgbuild keys publish"
+    if key.expires is None:
+        return Finding(check, Level.OK, f"{name} never expires")
+    if key.expires - now > signing_keys.AHEAD:
+        return Finding(check, Level.OK, f"{name} is good until {times.render(key.expires)}")
+    if key.expires > now:
+        words = f"{name} expires at {times.render(key.expires)}, in {(key.expires - now).days} days"
+        return Finding(check, Level.WARN, words, mend)
+    # devices do not look at the end of a builder key; only the builder cannot sign with it any more
+    grave = key.role == signing_keys.ARCHIVE
+    words = f"{name} has expired at {times.render(key.expires)}"
+    words += "; devices refuse the repository" if grave else ""
+    return Finding(check, Level.FAIL if grave else Level.WARN, words, mend)
 
 
-def _suite(suite: freshness.Suite, now: datetime) -> Finding:
-    check = f"repository {suite.name}"
+def suite(published: freshness.Suite, now: datetime) -> Finding:
+    """How old the signature of one suite is."""
+    check = f"repository {published.name}"
     again = "pkgbuild resign; systemctl enable --now pi-ota-resign.timer"
-    if suite.date is None:
+    refused = published.refused_from
+    if published.date is None or refused is None:
         return Finding(check, Level.FAIL, "its InRelease does not say when it was signed", again)
-    if suite.valid_until is not None and suite.valid_until <= now:
-        return Finding(check, Level.FAIL, f"it is not valid any more since {times.render(suite.valid_until)}", again)
-    signed = f"it was signed at {times.render(suite.date)}"
-    if now - suite.date > _STALE:
-        return Finding(check, Level.WARN, f"{signed}; devices take it for a frozen copy some day", again)
+    if published.valid_until is not None and published.valid_until <= now:
+        return Finding(
+            check, Level.FAIL, f"it is not valid any more since {times.render(published.valid_until)}", again
+        )
+    signed = f"it was signed at {times.render(published.date)}"
+    if refused <= now:
+        return Finding(check, Level.FAIL, f"{signed}; devices refuse it since {times.render(refused)}", again)
+    if now - published.date > _STALE:
+        return Finding(
+            check, Level.WARN, f"{signed}; devices take it for a frozen copy from {times.render(refused)} on", again
+        )
     return Finding(check, Level.OK, signed)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import email.utils
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+REFUSED_AFTER = timedelta(days=7)
+"""Devices refuse lists that were signed longer ago (``Valid-Until-Max`` in the apt source that their agent writes)."""
 _MOST = 100
 _HEAD_BYTES = 64 * 1024
 """The fields we look for come before the lists of hashes."""
@@ -23,6 +25,24 @@ class Suite:
     """When it was signed; None where the file does not say so in a form that can be read."""
     valid_until: datetime | None
     """From when on apt refuses it, where the repository itself says so."""
+
+    @property
+    def debian(self) -> str:
+        """The Debian release that it is for; "" where the repository is for one only."""
+        return self.name.rpartition("dists/")[0].rstrip("/")
+
+    @property
+    def channel(self) -> str:
+        """The channel that devices follow."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def refused_from(self) -> datetime | None:
+        """From when on devices refuse it, unless it is signed anew; None where it is not known when it was signed."""
+        if self.date is None:
+            return None
+        longest = self.date + REFUSED_AFTER
+        return longest if self.valid_until is None else min(longest, self.valid_until)
 
 
 def suites(repository: Path) -> Iterator[Suite]:

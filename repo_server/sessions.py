@@ -60,6 +60,11 @@ def end(db: Database, session: Session, now: datetime) -> None:
     db.write(work)
 
 
+def of_key(db: Database, key_id: str, life: Life, now: datetime) -> list[Session]:
+    """The sessions of a key that still last, the one that was used last first."""
+    return [one for one in store.of_key(db.connection(), key_id) if lasts(one.times, life, now)]
+
+
 def forget_ended(db: Database, life: Life, now: datetime) -> int:
     """Delete what has ended by itself; returns how many."""
     if not store.any_ended(db.connection(), life, now):

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask
 
-from repo_server.desk import filters, fleet, live, page, signing_in
+from repo_server.desk import (
+    filters,
+    fleet,
+    live,
+    page,
+    setup_audit,
+    setup_devices,
+    setup_keys,
+    setup_repository,
+    signing_in,
+)
 
 PARTS: tuple[Blueprint, ...] = (
     page.blueprint,
     signing_in.blueprint,
     live.blueprint,
     fleet.blueprint,
+    setup_devices.blueprint,
+    setup_keys.blueprint,
+    setup_audit.blueprint,
+    setup_repository.blueprint,
 )
 """A blueprint's name begins with ``desk``; that is how its addresses are told from the API's."""
 

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from repo_server.errors import ApiError
 
 _T = TypeVar("_T", bound=BaseModel)
+_VERBS = frozenset({"has", "is", "lies", "must"})
 _WHOLE_NUMBER = 18
 """Digits that every JSON reader takes for a number; more are too many anyhow."""
 
@@ -28,12 +29,18 @@ def validated(shape: type[_T], values: Mapping[str, object]) -> tuple[_T | None,
 def placed(error: ApiError, names: Collection[str]) -> dict[str, str]:
     """``field: what is wrong``, as our own checks say it, by field; under "" where it names none of ``names``."""
     name, colon, words = str(error).partition(": ")
-    return {name: words} if colon and name in names else {"": str(error)}
+    return {name: sentence(words)} if colon and name in names else {"": sentence(str(error))}
 
 
 def number(text: str) -> int | str:
     """What was typed as a number, or as it was typed where it is none: the check then says so."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _WHOLE_NUMBER else text
+
+
+def sentence(words: str) -> str:
+    """``must be …``, as checks say it behind a field's name, as a sentence of its own."""
+    whole = f"this {words}" if words.partition(" ")[0] in _VERBS else words
+    return f"{whole[:1].upper()}{whole[1:]}."
 
 
 def _words(error: ErrorDetails) -> str:
@@ -50,4 +57,4 @@ def _words(error: ErrorDetails) -> str:
         "enum": f"must be {context.get('expected')}",
         "extra_forbidden": "is not known",
     }
-    return sentences.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    return sentence(sentences.get(error["type"]) or error["msg"].removeprefix("Value error, "))

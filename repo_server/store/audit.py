@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime
 
 from repo_server import events, times
@@ -56,6 +57,19 @@ def list_page(connection: sqlite3.Connection, query: AuditQuery) -> Page[AuditEn
         make=entry,
         descending=True,
     )
+
+
+def names(connection: sqlite3.Connection, subjects: Collection[str]) -> dict[str, str]:
+    """What people call the devices, updates, keys and tokens with these ids; without what has no name or is gone."""
+    marks = ", ".join("?" * len(subjects))
+    rows = connection.execute(
+        f"SELECT id, coalesce(name, hostname) AS name FROM devices WHERE id IN ({marks})"  # noqa: S608 - marks only
+        f" UNION ALL SELECT id, name || ' ' || version FROM updates WHERE id IN ({marks})"
+        f" UNION ALL SELECT id, name FROM api_keys WHERE id IN ({marks})"
+        f" UNION ALL SELECT id, name FROM enrollment_tokens WHERE id IN ({marks})",
+        [*subjects] * 4,
+    )
+    return {row["id"]: row["name"] for row in rows if row["name"]}
 
 
 def newest_at(connection: sqlite3.Connection) -> datetime | None:

@@ -207,8 +207,10 @@ def first_to_expire(connection: sqlite3.Connection, now: datetime) -> dict[Role,
     return {Role(role): times.parse(at) for role, at in rows}
 
 
-def list_api_keys(connection: sqlite3.Connection, query: wire.PageQuery) -> Page[answers.ApiKey]:
-    """One page of keys, the oldest first, revoked ones too."""
+def list_api_keys(
+    connection: sqlite3.Connection, query: wire.PageQuery, *, newest_first: bool = False
+) -> Page[answers.ApiKey]:
+    """One page of keys, the oldest first unless told otherwise, revoked ones too."""
     return page(
         connection,
         "SELECT * FROM api_keys",
@@ -217,11 +219,14 @@ def list_api_keys(connection: sqlite3.Connection, query: wire.PageQuery) -> Page
         limit=query.limit,
         cursor=query.cursor,
         make=lambda row: answers.ApiKey(**api_key_values(row)),
+        descending=newest_first,
     )
 
 
-def list_enrollment_tokens(connection: sqlite3.Connection, query: wire.PageQuery) -> Page[answers.EnrollmentToken]:
-    """One page of tokens, the oldest first, revoked ones too."""
+def list_enrollment_tokens(
+    connection: sqlite3.Connection, query: wire.PageQuery, *, newest_first: bool = False
+) -> Page[answers.EnrollmentToken]:
+    """One page of tokens, the oldest first unless told otherwise, revoked ones too."""
     return page(
         connection,
         "SELECT * FROM enrollment_tokens",
@@ -230,6 +235,7 @@ def list_enrollment_tokens(connection: sqlite3.Connection, query: wire.PageQuery
         limit=query.limit,
         cursor=query.cursor,
         make=lambda row: answers.EnrollmentToken(**enrollment_token_values(row)),
+        descending=newest_first,
     )
 
 

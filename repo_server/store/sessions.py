@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +11,11 @@ from repo_server import ids, times
 from repo_server.roles import Role
 from repo_server.session_life import Life, Times
 from repo_server.store.credentials import ApiKey, matches
+
+_OF_GOOD_KEYS = (
+    "SELECT sessions.id, sessions.secret_sha256, sessions.created_at, last_used_at, key_id, name, role, expires_at"
+    " FROM sessions JOIN api_keys ON api_keys.id = key_id WHERE revoked_at IS NULL"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +42,29 @@ def find(connection: sqlite3.Connection, secret: str) -> Session | None:
 
     Looked for as ``credentials.by_secret`` does.
     """
-    row = connection.execute(
-        "SELECT sessions.id, sessions.secret_sha256, sessions.created_at, last_used_at, key_id, name, role, expires_at"
-        " FROM sessions JOIN api_keys ON api_keys.id = key_id WHERE sessions.secret_sha256 = ? AND revoked_at IS NULL",
-        (ids.sha256_hex(secret),),
-    ).fetchone()
+    row = connection.execute(f"{_OF_GOOD_KEYS} AND sessions.secret_sha256 = ?", (ids.sha256_hex(secret),)).fetchone()
     if row is None or not matches(secret, row["secret_sha256"]):
         return None
+    return _session(row)
+
+
+def of_key(connection: sqlite3.Connection, key_id: str) -> list[Session]:
+    """Those of a key, the one that was used last first; also those that have ended meanwhile."""
+    rows = connection.execute(f"{_OF_GOOD_KEYS} AND key_id = ? ORDER BY last_used_at DESC, sessions.id DESC", (key_id,))
+    return [_session(row) for row in rows]
+
+
+def last_used(connection: sqlite3.Connection, key_ids: Collection[str]) -> dict[str, datetime]:
+    """When each of these keys was last used through a session that is still kept; without those that have none."""
+    marks = ", ".join("?" * len(key_ids))
+    rows = connection.execute(
+        f"SELECT key_id, max(last_used_at) FROM sessions WHERE key_id IN ({marks}) GROUP BY key_id",  # noqa: S608 - marks only
+        [*key_ids],
+    )
+    return {key_id: times.parse(at) for key_id, at in rows}
+
+
+def _session(row: sqlite3.Row) -> Session:
     key = ApiKey(row["key_id"], row["name"], Role(row["role"]), times.parse_known(row["expires_at"]))
     spans = Times(times.parse(row["created_at"]), times.parse(row["last_used_at"]), key.expires_at)
     return Session(row["id"], key, spans)

@@ -34,6 +34,12 @@ def named(connection: sqlite3.Connection, text: str) -> list[str]:
     return [row["id"] for row in rows]
 
 
+def names(connection: sqlite3.Connection) -> list[str]:
+    """The assistants of which releases were announced, the one of the newest release first."""
+    rows = connection.execute("SELECT name FROM updates GROUP BY name ORDER BY max(id) DESC")
+    return [row["name"] for row in rows]
+
+
 def insert(connection: sqlite3.Connection, given: wire.Announcement, rollout: Rollout, who: str, now: datetime) -> str:
     """A new update, active unless it shall begin later; returns its id."""
     update_id = ids.uuid7(now)

@@ -1,0 +1,183 @@
+"""Enrollment tokens, and what a Pi needs to come to this server with one."""
+
+from __future__ import annotations
+
+import uuid
+from http import HTTPStatus
+
+from flask import Blueprint, Response, request
+
+from repo_server import administration, body, freshness, wire
+from repo_server.answers_identity import EnrollmentToken, NewEnrollmentToken
+from repo_server.auth import who
+from repo_server.context import context
+from repo_server.desk import lifetimes, page, qr
+from repo_server.desk.new_pi import DEBIAN_RELEASES, FILE, KEYRING, SETTINGS, SOURCE, NewPi, PiRequest
+from repo_server.desk.page import Action, Done
+from repo_server.desk.problems import number, placed, sentence, validated
+from repo_server.errors import InvalidError, NotFoundError
+from repo_server.roles import Right
+from repo_server.store import credentials, updates
+from repo_server.wire_identity import EnrollmentTokenRequest
+
+blueprint = Blueprint("desk_setup_devices", __name__)
+PAGE = "/setup/devices"
+_CHANNEL = "stable"
+"""That a device follows of itself."""
+_NOTHING_MADE = "nothing was made yet; look at what is marked below"
+_RECOVERY = (
+    "After a restore from an older backup this server does not know the devices that registered since.",
+    "While a recovery is open they may ask for approval with the token that each has itself. There is no secret.",
+    "Anyone can ask meanwhile, and nobody gets anything before an operator approves it. Revoke it when all are back.",
+)
+_TEXTS = ("name", "group", "channel")
+_PI = ("server", "assistant", "debian", "gpio_pins", "timezone")
+
+
+@blueprint.get(PAGE)
+@page.page(Right.ADMINISTER)
+def show() -> Response:
+    """The tokens, the newest first."""
+    here, now = context(), context().clock()
+    query = body.read_query(wire.PageQuery)
+    found = credentials.list_enrollment_tokens(here.db.connection(), query, newest_first=True)
+    return page.render(
+        "setup_devices.html",
+        tokens=[(one, lifetimes.of_token(one, now), lifetimes.uses_left(one)) for one in found.items],
+        next_page=f"{PAGE}?cursor={found.next_cursor}" if found.next_cursor else None,
+        first_page=PAGE if query.cursor else None,
+        all_wait=here.settings.approve_devices,
+    )
+
+
+@blueprint.route(f"{PAGE}/new", methods=["GET", "POST"])
+@page.action(Right.ADMINISTER)
+def create() -> Action:
+    """A token, and with it what goes on a Pi; the secret is in this answer and nowhere else."""
+    problems: dict[str, str] = {}
+    here = context()
+    published = list(freshness.suites(here.settings.repository))
+    releases = [*DEBIAN_RELEASES, *(one.debian for one in published if one.debian)]
+    assistants = updates.names(here.db.connection())
+    return Action(
+        "New devices",
+        ("Devices register with an enrollment token. Its secret is shown once, with the lines and the file for a Pi.",),
+        "Make the token",
+        PAGE,
+        lambda: _create(problems),
+        fields="desk/setup_token_fields.html",
+        values={
+            "problems": problems,
+            "defaults": {
+                "name": "devices",
+                "expires": "7d",
+                "server": request.root_url.rstrip("/"),
+                "assistant": assistants[0] if assistants else "",
+                "debian": DEBIAN_RELEASES[0],
+            },
+            "assistants": assistants,
+            "channels": sorted({_CHANNEL, *(one.channel for one in published)}),
+            "releases": [(one, one) for one in dict.fromkeys(releases)],
+            "all_wait": here.settings.approve_devices,
+        },
+    )
+
+
+@blueprint.route(f"{PAGE}/recovery", methods=["GET", "POST"])
+@page.action(Right.ADMINISTER)
+def recover() -> Action:
+    """After a restore: a token that nobody presents."""
+    problems: dict[str, str] = {}
+
+    def do() -> Done:
+        asked = _checked({**_filled("name"), "recovery": True}, problems)
+        if asked is None:
+            raise InvalidError(_NOTHING_MADE)
+        made = _make(asked, problems)
+        return Done(f"“{made.name}” is open: devices that are not known here may ask for approval.", PAGE)
+
+    return Action(
+        "Let devices back in",
+        _RECOVERY,
+        "Open the recovery",
+        PAGE,
+        do,
+        fields="desk/setup_recovery_fields.html",
+        values={"problems": problems, "defaults": {"name": "recovery", "uses": "50", "expires": "7d"}},
+    )
+
+
+@blueprint.route(f"{PAGE}/<uuid:token_id>/revoke", methods=["GET", "POST"])
+@page.action(Right.ADMINISTER)
+def revoke(token_id: uuid.UUID) -> Action:
+    """Nobody registers with it any more."""
+    here = context()
+    row = credentials.find(here.db.connection(), credentials.ENROLLMENT_TOKENS, str(token_id))
+    if row is None:
+        raise NotFoundError("there is no such enrollment token")
+    token = EnrollmentToken(**credentials.enrollment_token_values(row))
+
+    def do() -> Done:
+        administration.revoke_enrollment_token(here.db, token.id, who(), here.clock())
+        return Done(f"“{token.name}” is revoked.", PAGE)
+
+    after = (
+        "Devices that have not asked yet cannot come back with it. Those that wait go on waiting for approval."
+        if token.recovery
+        else "No further device registers with it. Devices that are registered stay so."
+    )
+    return Action(f"Revoke “{token.name}”?", (after,), "Revoke", PAGE, do, danger=True)
+
+
+def _create(problems: dict[str, str]) -> Response:
+    asked_pi, wrong = validated(PiRequest, _filled(*_PI))
+    problems.update(wrong)
+    asked = _checked({**_filled(*_TEXTS), "approval": "approval" in request.form}, problems)
+    if asked is None or asked_pi is None:
+        raise InvalidError(_NOTHING_MADE)
+    made = _make(asked, problems)
+    pi = NewPi(asked_pi, made.channel or _CHANNEL, made.secret or "")
+    return page.render(
+        "setup_new_pi.html",
+        HTTPStatus.CREATED,
+        token=made,
+        pi=pi,
+        code=qr.svg(pi.settings()),
+        file=FILE,
+        settings=SETTINGS,
+        source=SOURCE,
+        keyring=KEYRING,
+    )
+
+
+def _checked(asked: dict[str, object], problems: dict[str, str]) -> EnrollmentTokenRequest | None:
+    """What is asked for, with uses and end as they were typed; None where something is wrong, which goes by field."""
+    if _typed("uses"):
+        asked["uses"] = number(_typed("uses"))
+    try:
+        asked["expires_at"] = lifetimes.until(_typed("expires"), context().clock())
+    except ValueError as error:
+        problems["expires"] = sentence(str(error))
+    given, wrong = validated(EnrollmentTokenRequest, asked)
+    problems.update(wrong)
+    return None if problems else given
+
+
+def _make(asked: EnrollmentTokenRequest, problems: dict[str, str]) -> NewEnrollmentToken:
+    """Raises ``InvalidError``; what is wrong goes by field."""
+    here = context()
+    try:
+        return administration.create_enrollment_token(here.db, asked, who(), here.clock())
+    except InvalidError as error:
+        found = placed(error, ("uses", "expires_at"))
+        problems.update({{"expires_at": "expires"}.get(name, name): words for name, words in found.items()})
+        raise InvalidError(_NOTHING_MADE) from error
+
+
+def _typed(name: str) -> str:
+    return request.form.get(name, "").strip()
+
+
+def _filled(*names: str) -> dict[str, object]:
+    """What was typed, without fields that were left empty."""
+    return {name: _typed(name) for name in names if _typed(name)}
