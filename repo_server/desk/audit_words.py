@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from repo_server import times
 from repo_server.answers_identity import AuditEntry
+from repo_server.desk.filters import moment
+from repo_server.grant import UpdateState
 
 ACTIONS = {
     "api_key.create": "Made an API key",
@@ -38,9 +41,20 @@ ACTIONS = {
     "update.wave": "Opened a wave",
     "update.withdrawn": "Withdrew a release",
 }
-_FIELDS = {"expires_at": "expires", "group_name": "group", "uses_allowed": "uses allowed", "uses": "uses so far"}
+_FIELDS = {
+    "anew": "devices that try once more",
+    "expires_at": "expires",
+    "group_name": "group",
+    "uses": "uses so far",
+    "uses_allowed": "uses allowed",
+    "why": "because",
+}
+_STATES = frozenset(f"update.{state}" for state in UpdateState)
+"""The entry has the state before; the action says which it is now."""
 _YES_OR_NO = frozenset({"approval", "recovery"})
 """Columns that hold 0 or 1."""
+_SILENT = (None, "", False, 0)
+"""What says nothing of something new."""
 _PAGES = {"device": "/devices/", "device_update": "/devices/", "update": "/updates/"}
 
 
@@ -75,25 +89,33 @@ def told(entry: AuditEntry) -> Told:
         ACTIONS.get(entry.action, entry.action),
         f"{page}{entry.subject}" if page is not None else None,
         (f"/updates/{update}", "its update") if isinstance(update, str) else None,
-        tuple(changes(entry.detail)),
+        tuple(changes(entry.action, entry.detail)),
     )
 
 
-def changes(detail: Mapping[str, Any]) -> Iterator[Change]:
-    """What became of what, in the order in which the entry has it; a value that stayed the same is left out."""
+def changes(action: str, detail: Mapping[str, Any]) -> Iterator[Change]:
+    """What became of what, in the order in which the entry has it; a value that stayed the same is left out.
+
+    Of something new only what it has is told.
+    """
     before, after = detail.get("before"), detail.get("after")
     if isinstance(before, Mapping) or isinstance(after, Mapping):
-        old, new = _mapping(before), _mapping(after)
-        for name in dict.fromkeys([*old, *new]):
-            if name not in old or name not in new or old[name] != new[name]:
-                yield Change(_field(name), _side(old, name), _side(new, name))
+        yield from _between(_mapping(before), _mapping(after), new="before" not in detail)
     elif before is not None or after is not None:
-        yield Change("state", _side(detail, "before"), _side(detail, "after"))
+        now = action.partition(".")[2] if action in _STATES and after is None else _side(detail, "after")
+        yield Change("state", _side(detail, "before"), now)
     for name, value in detail.items():
         if name == "rollout":
             yield from _rollout(value)
         elif name not in {"before", "after", "update"}:
             yield Change(_field(name), None, _text(name, value))
+
+
+def _between(old: Mapping[str, Any], now: Mapping[str, Any], *, new: bool) -> Iterator[Change]:
+    for name in dict.fromkeys([*old, *now]):
+        same = name in old and name in now and old[name] == now[name]
+        if not same and not (new and now[name] in _SILENT):
+            yield Change(_field(name), _side(old, name), _side(now, name))
 
 
 def _mapping(side: object) -> Mapping[str, Any]:
@@ -117,7 +139,10 @@ def _text(name: str, value: object) -> str:
         return ", ".join(_text("", one) for one in value) or "nothing"
     if isinstance(value, Mapping):
         return "; ".join(f"{_field(key)} {_text(key, one)}" for key, one in value.items()) or "nothing"
-    return str(value)
+    try:
+        return moment(times.parse(str(value)))
+    except ValueError:
+        return str(value)
 
 
 def _rollout(value: object) -> Iterator[Change]:

@@ -29,7 +29,7 @@ _LAYER = re.compile(r"-(app|deps|asset)-")
 _LOOPBACK = re.compile(r"localhost|::1|127(\.\d{1,3}){3}")
 _LARGEST_PORT = 65_535
 _LARGEST_PIN = 53
-_END = "END_OF_SETTINGS"
+_END = "END"
 
 
 def _address(value: object) -> str:
@@ -120,7 +120,7 @@ class NewPi:
     def lines(self) -> str:
         """For a shell on a Pi that runs, beside the two packages."""
         return (
-            "sudo apt-get install ./pi-hook_*_all.deb ./pi-ota-keyring_*_all.deb\n"
+            "sudo apt-get install ./pi-hook_*.deb ./pi-ota-keyring_*.deb\n"
             f"sudo install -D -m 0600 /dev/stdin {SETTINGS} <<'{_END}'\n"
             f"{self.settings()}"
             f"{_END}\n"

@@ -60,7 +60,7 @@ def create() -> Action:
     releases = [*DEBIAN_RELEASES, *(one.debian for one in published if one.debian)]
     assistants = updates.names(here.db.connection())
     return Action(
-        "New devices",
+        "New enrollment token",
         ("Devices register with an enrollment token. Its secret is shown once, with the lines and the file for a Pi.",),
         "Make the token",
         PAGE,
