@@ -21,6 +21,8 @@ class Right(StrEnum):
     OPERATE = "operate"
     ANNOUNCE = "announce"
     """Publish releases: announce them, and see which versions of them are in use, in numbers."""
+    RELEASES = "releases"
+    """See what was released: versions, notes, packages; nothing of a device."""
     WITHDRAW = "withdraw"
     """Who may stop a release may take it back, and so may who has published it."""
     FETCH = "fetch"
@@ -29,10 +31,10 @@ class Right(StrEnum):
 
 
 _RIGHTS = {
-    Role.VIEWER: {Right.VIEW, Right.FETCH},
-    Role.OPERATOR: {Right.VIEW, Right.OPERATE, Right.WITHDRAW, Right.FETCH},
+    Role.VIEWER: {Right.VIEW, Right.RELEASES, Right.FETCH},
+    Role.OPERATOR: {Right.VIEW, Right.RELEASES, Right.OPERATE, Right.WITHDRAW, Right.FETCH},
     # A build machine needs to know nothing about homes.
-    Role.BUILDER: {Right.ANNOUNCE, Right.WITHDRAW, Right.FETCH},
+    Role.BUILDER: {Right.ANNOUNCE, Right.RELEASES, Right.WITHDRAW, Right.FETCH},
     Role.ADMIN: set(Right),
 }
 

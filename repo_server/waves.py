@@ -11,9 +11,11 @@ that moment: a server that was away does not open several at once.
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -127,6 +129,18 @@ def parse(text: str) -> tuple[Wave, ...]:
     return tuple(waves)
 
 
+def written(waves: Sequence[Wave]) -> str:
+    """As ``parse`` reads them."""
+    return ", ".join(
+        named(wave) + (f":{durations.written(wave.dwell)}" if wave.dwell is not None else "") for wave in waves
+    )
+
+
+def named(wave: Wave) -> str:
+    """Whom a wave is for: ``canary``, ``5%``."""
+    return str(wave.group) if wave.percent is None else f"{wave.percent:.15g}%"
+
+
 def position(update_id: str, device_id: str) -> float:
     """Where a device stands in an update's rollout, evenly spread over ``[0, 1)``."""
     digest = hashlib.sha256(f"{update_id}:{device_id}".encode()).digest()
@@ -142,10 +156,20 @@ def reach(waves: Sequence[Wave], opened: int) -> Reach:
 
 def wave_of(waves: Sequence[Wave], update_id: str, device_id: str, group: str | None) -> int:
     """The index of the first wave that holds the device; the last one holds every device."""
-    for index in range(len(waves) - 1):
-        if reach(waves, index + 1).includes(update_id, device_id, group):
-            return index
-    return len(waves) - 1
+    return placing(waves, update_id)(device_id, group)
+
+
+def placing(waves: Sequence[Wave], update_id: str) -> Callable[[str, str | None], int]:
+    """``wave_of`` for many devices of one update, by id and group."""
+    first = waves[0].group
+    bounds = [reach(waves, opened).percent for opened in range(1, len(waves))]
+
+    def place(device_id: str, group: str | None) -> int:
+        if first is not None and group == first:
+            return 0
+        return bisect.bisect_right(bounds, position(update_id, device_id) * _ALL)
+
+    return place
 
 
 def problem(waves: Sequence[Wave]) -> str | None:
@@ -207,6 +231,24 @@ def verdict(rollout: Rollout, outcomes: Outcomes) -> str | None:
         return None
     since = " since it was resumed" if rollout.accepted.finished or rollout.accepted.failures else ""
     return f"{failures} of {finished} devices that have an outcome{since} failed ({failures / finished:.1%})"
+
+
+def failures_left(limit: FailureLimit, failures: int, finished: int) -> int | None:
+    """After how many more failures, with no success between them, the limit is reached; None: no number of them does.
+
+    0 where it is reached already. ``finished`` holds the failures too.
+    """
+    if limit.reached(failures, finished):
+        return 0
+    ways = [limit.count - failures] if limit.count is not None else []
+    if limit.percent is not None and limit.percent < _ALL:
+        share = (limit.percent * finished - _ALL * failures) / (_ALL - limit.percent)
+        # Rounded as ``reached`` rounds, which has the last word.
+        near = max(limit.minimum - failures, math.ceil(share) - 1, 1)
+        ways.append(next(more for more in itertools.count(near) if limit.reached(failures + more, finished + more)))
+    elif limit.percent is not None and failures == finished:
+        ways.append(max(limit.minimum - failures, 1))
+    return min(ways, default=None)
 
 
 def keeps_open(before: Rollout, waves: Sequence[Wave]) -> bool:

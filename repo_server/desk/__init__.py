@@ -14,6 +14,8 @@ from repo_server.desk import (
     setup_keys,
     setup_repository,
     signing_in,
+    update_actions,
+    updates,
 )
 
 PARTS: tuple[Blueprint, ...] = (
@@ -21,6 +23,8 @@ PARTS: tuple[Blueprint, ...] = (
     signing_in.blueprint,
     live.blueprint,
     fleet.blueprint,
+    updates.blueprint,
+    update_actions.blueprint,
     setup_devices.blueprint,
     setup_keys.blueprint,
     setup_audit.blueprint,

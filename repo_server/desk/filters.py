@@ -10,6 +10,8 @@ from babel.numbers import format_decimal
 from babel.units import format_unit
 from flask import Flask
 
+from repo_server import times
+
 _LOCALE = "en"
 _STEP = 1000
 _SIZES = ("byte", "kilobyte", "megabyte", "gigabyte")
@@ -20,6 +22,7 @@ def install(app: Flask) -> None:
     """Make them the templates' filters."""
     for function in (number, size, duration, moment, iso):
         app.add_template_filter(function, function.__name__)
+    app.add_template_filter(times.parse, "instant")  # from the text that the database holds
 
 
 def number(value: float) -> str:

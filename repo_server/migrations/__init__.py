@@ -27,6 +27,7 @@ for _name, _step in (
     ("0011_sessions", sessions.sessions),
     ("0012_fleet_history_and_counts", fleet.history_and_counts),
     ("0013_names_of_devices", search.device_names),
+    ("0014_devices_of_an_update_by_status", updates.devices_by_status),
 ):
     _steps(name=_name)(_step)
 

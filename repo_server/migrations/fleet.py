@@ -43,28 +43,34 @@ _STATUSES = (
     END""",
 )
 
+_FOLLOWS = ("assistant", "channel", "debian", "architecture")
+
+
+def _row(which: str) -> str:
+    """The row of the audience that a device counts in."""
+    return " AND ".join(f"{name} = {which}.{name}" for name in _FOLLOWS)
+
+
+_KEY = ", ".join(_FOLLOWS)
+_OLD, _NEW = (f"{which}.state, " + ", ".join(f"{which}.{name}" for name in _FOLLOWS) for which in ("OLD", "NEW"))
+_LEAVES = f"""UPDATE audience_counts SET devices = devices - 1 WHERE {_row("OLD")} AND OLD.state = 'active';
+        DELETE FROM audience_counts WHERE {_row("OLD")} AND devices = 0;"""  # noqa: S608
+_JOINS = f"""INSERT INTO audience_counts SELECT {", ".join(f"NEW.{name}" for name in _FOLLOWS)}, 0
+         WHERE NEW.state = 'active' AND NOT EXISTS (SELECT 1 FROM audience_counts WHERE {_row("NEW")});
+        UPDATE audience_counts SET devices = devices + 1 WHERE {_row("NEW")} AND NEW.state = 'active';"""  # noqa: S608 - our own words
 _AUDIENCE = (
-    """CREATE TABLE audience_counts (assistant TEXT NOT NULL, channel TEXT NOT NULL, devices INTEGER NOT NULL,
-        PRIMARY KEY (assistant, channel)) STRICT, WITHOUT ROWID""",
-    "INSERT INTO audience_counts SELECT assistant, channel, count(*) FROM devices WHERE state = 'active' GROUP BY 1, 2",
-    """CREATE TRIGGER devices_joined AFTER INSERT ON devices WHEN NEW.state = 'active' BEGIN
-        INSERT INTO audience_counts SELECT NEW.assistant, NEW.channel, 0
-         WHERE NOT EXISTS (SELECT 1 FROM audience_counts WHERE assistant = NEW.assistant AND channel = NEW.channel);
-        UPDATE audience_counts SET devices = devices + 1 WHERE assistant = NEW.assistant AND channel = NEW.channel;
+    f"""CREATE TABLE audience_counts (assistant TEXT NOT NULL, channel TEXT NOT NULL, debian TEXT NOT NULL,
+        architecture TEXT NOT NULL, devices INTEGER NOT NULL, PRIMARY KEY ({_KEY})) STRICT, WITHOUT ROWID""",
+    f"INSERT INTO audience_counts SELECT {_KEY}, count(*) FROM devices WHERE state = 'active' GROUP BY {_KEY}",  # noqa: S608
+    f"""CREATE TRIGGER devices_joined AFTER INSERT ON devices WHEN NEW.state = 'active' BEGIN
+        {_JOINS}
     END""",
-    """CREATE TRIGGER devices_moved AFTER UPDATE OF state, assistant, channel ON devices
-        WHEN (OLD.state, OLD.assistant, OLD.channel) IS NOT (NEW.state, NEW.assistant, NEW.channel) BEGIN
-        UPDATE audience_counts SET devices = devices - 1
-         WHERE assistant = OLD.assistant AND channel = OLD.channel AND OLD.state = 'active';
-        DELETE FROM audience_counts WHERE assistant = OLD.assistant AND channel = OLD.channel AND devices = 0;
-        INSERT INTO audience_counts SELECT NEW.assistant, NEW.channel, 0 WHERE NEW.state = 'active'
-         AND NOT EXISTS (SELECT 1 FROM audience_counts WHERE assistant = NEW.assistant AND channel = NEW.channel);
-        UPDATE audience_counts SET devices = devices + 1
-         WHERE assistant = NEW.assistant AND channel = NEW.channel AND NEW.state = 'active';
+    f"""CREATE TRIGGER devices_moved AFTER UPDATE OF state, {_KEY} ON devices WHEN ({_OLD}) IS NOT ({_NEW}) BEGIN
+        {_LEAVES}
+        {_JOINS}
     END""",
-    """CREATE TRIGGER devices_left AFTER DELETE ON devices WHEN OLD.state = 'active' BEGIN
-        UPDATE audience_counts SET devices = devices - 1 WHERE assistant = OLD.assistant AND channel = OLD.channel;
-        DELETE FROM audience_counts WHERE assistant = OLD.assistant AND channel = OLD.channel AND devices = 0;
+    f"""CREATE TRIGGER devices_left AFTER DELETE ON devices WHEN OLD.state = 'active' BEGIN
+        {_LEAVES}
     END""",
 )
 

@@ -25,8 +25,17 @@ def summary(connection: sqlite3.Connection, now: datetime) -> answers.Fleet:
 
 def audience(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
     """How many devices follow each assistant on each channel; those that wait for approval do not count."""
-    rows = connection.execute("SELECT assistant, channel, devices FROM audience_counts")
+    rows = connection.execute("SELECT assistant, channel, sum(devices) AS devices FROM audience_counts GROUP BY 1, 2")
     return {(row["assistant"], row["channel"]): row["devices"] for row in rows}
+
+
+def audience_of(connection: sqlite3.Connection, assistant: str, channel: str) -> dict[tuple[str, str], int]:
+    """Those of one assistant on one channel, by Debian release and architecture."""
+    rows = connection.execute(
+        "SELECT debian, architecture, devices FROM audience_counts WHERE assistant = ? AND channel = ?",
+        (assistant, channel),
+    )
+    return {(row["debian"], row["architecture"]): row["devices"] for row in rows}
 
 
 def _count(connection: sqlite3.Connection, now: datetime, at: str) -> answers.Fleet:

@@ -15,12 +15,11 @@ from repo_server.lifecycle import FAILURES, Patience, Status, Stuck, stuck
 from repo_server.versions import compare, version_key
 from repo_server.waves import Opening, Outcomes, Reach, Rollout
 
-_FAILURES = ", ".join(f"'{status}'" for status in sorted(FAILURES))
-_STARTED = "'installing', 'activating', 'restarting', 'verifying'"
+STARTED_WORDS = "'installing', 'activating', 'restarting', 'verifying'"
 """To the letter as in the index on them, or SQLite does not use it."""
 _MARKED = f"""SELECT du.device_id, du.status, du.stuck, du.updated_at, d.last_seen_at, p.late_at
  FROM device_updates AS du JOIN devices AS d ON d.id = du.device_id LEFT JOIN presence AS p ON p.device_id = d.id
- WHERE d.state = 'active' AND du.update_id = ? AND du.status IN ({_STARTED})"""  # noqa: S608 - our own words
+ WHERE d.state = 'active' AND du.update_id = ? AND du.status IN ({STARTED_WORDS})"""  # noqa: S608 - our own words
 
 
 def of(row: sqlite3.Row) -> Rollout:
@@ -94,15 +93,15 @@ def change(connection: sqlite3.Connection, update_id: str, columns: Mapping[str,
 
 
 def outcomes(connection: sqlite3.Connection, update_id: str) -> Outcomes:
-    """Counted from the index alone. A device that fell silent after it began counts as failed until it comes back."""
-    failures, succeeded = connection.execute(
-        f"SELECT (SELECT count(*) FROM device_updates WHERE update_id = :id AND status IN ({_FAILURES}))"  # noqa: S608
-        f" + (SELECT count(*) FROM device_updates WHERE update_id = :id AND status IN ({_STARTED})"
-        f" AND stuck = '{Stuck.SILENT}'),"
-        f" (SELECT count(*) FROM device_updates WHERE update_id = :id AND status = '{Status.SUCCEEDED}')",
-        {"id": update_id},
+    """A device that fell silent after it began counts as failed until it comes back."""
+    counted = statuses(connection, update_id)
+    failures = sum(counted.get(status, 0) for status in FAILURES)
+    (silent,) = connection.execute(
+        f"SELECT count(*) FROM device_updates WHERE update_id = ? AND status IN ({STARTED_WORDS}) AND stuck = ?",  # noqa: S608
+        (update_id, Stuck.SILENT),
     ).fetchone()
-    return Outcomes(failures, failures + succeeded)
+    failures += silent
+    return Outcomes(failures, failures + counted.get(Status.SUCCEEDED, 0))
 
 
 def accept_no_more_than_there_is(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
@@ -155,7 +154,7 @@ def to_look_at(connection: sqlite3.Connection) -> list[str]:
     """The updates that time alone can change: active ones, and those that somebody is at work on."""
     rows = connection.execute(
         f"SELECT id FROM updates WHERE state = '{UpdateState.ACTIVE}' OR EXISTS"  # noqa: S608 - our own words
-        f" (SELECT 1 FROM device_updates WHERE update_id = updates.id AND status IN ({_STARTED}))"
+        f" (SELECT 1 FROM device_updates WHERE update_id = updates.id AND status IN ({STARTED_WORDS}))"
     )
     return [row[0] for row in rows]
 
@@ -164,7 +163,7 @@ def stuck_counts(connection: sqlite3.Connection, kind: Stuck | None = None) -> d
     """By update, how many devices are stuck in it; in this way, or in any."""
     rows = connection.execute(
         "SELECT update_id, count(*) FROM device_updates"  # noqa: S608 - our own words
-        f" WHERE status IN ({_STARTED}) AND stuck IS NOT NULL AND (? IS NULL OR stuck = ?) GROUP BY 1",
+        f" WHERE status IN ({STARTED_WORDS}) AND stuck IS NOT NULL AND (? IS NULL OR stuck = ?) GROUP BY 1",
         (kind, kind),
     )
     return dict(rows.fetchall())

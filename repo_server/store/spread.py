@@ -11,17 +11,15 @@ from repo_server import plan, times, waves, wire
 from repo_server import rollout_answers as answers
 from repo_server.grant import UpdateState, Urgency
 from repo_server.lifecycle import Status, Stuck
-from repo_server.store import rollouts, updates
+from repo_server.store import rollouts, updates, wave_counts
 from repo_server.store.paging import decode, encode
 from repo_server.store.reading import snapshot
-from repo_server.versions import compare
 
-WAITING, NEWER = "waiting", "newer"
 _HABIT_DAYS = 7
 _FEW = 3
 """Heartbeats in an hour of the day, from which on they tell anything."""
 
-_DEVICES = """SELECT d.id, d.hostname, d.group_name, d.timezone, d.debian, d.architecture, d.installed, d.active,
+_PLANNED = """SELECT d.id, d.hostname, d.group_name, d.timezone, d.debian, d.architecture, d.installed, d.active,
  d.hold, d.idle_seconds, d.last_seen_at, du.status, du.expedited_at
  FROM devices AS d LEFT JOIN device_updates AS du ON du.device_id = d.id AND du.update_id = ?
  WHERE d.state = 'active' AND d.assistant = ? AND d.channel = ?"""
@@ -47,15 +45,13 @@ def shown(connection: sqlite3.Connection, update_id: str) -> answers.UpdateShown
         if row is None:
             return None
         whole = updates.answer(row)
-        return answers.UpdateShown(**dict(whole), rollout=_rollout(connection, row))
+        rollout = of_waves(connection, row, wave_counts.by_wave(connection, row))
+        return answers.UpdateShown(**dict(whole), rollout=rollout)
 
 
-def _rollout(connection: sqlite3.Connection, row: sqlite3.Row) -> answers.RolloutShown:
+def of_waves(connection: sqlite3.Connection, row: sqlite3.Row, by_wave: Sequence[Counter[str]]) -> answers.RolloutShown:
+    """A rollout as the API shows it, whose devices were counted by wave and status (``wave_counts.by_wave``)."""
     rollout, opened = rollouts.of(row), rollouts.of(row).opening.opened
-    by_wave: list[Counter[str]] = [Counter() for _ in rollout.waves]
-    for device in _concerned(connection, row):
-        wave = waves.wave_of(rollout.waves, row["id"], device["id"], device["group_name"])
-        by_wave[wave][_status(device, row["version"])] += 1
     statuses = sum(by_wave, Counter[str]())
     recorded = Counter(rollouts.statuses(connection, row["id"]))
     outcomes, limit, state = rollouts.outcomes(connection, row["id"]), rollout.limit, UpdateState(row["state"])
@@ -83,7 +79,7 @@ def _rollout(connection: sqlite3.Connection, row: sqlite3.Row) -> answers.Rollou
         stuck={kind: rollouts.stuck_counts(connection, kind).get(row["id"], 0) for kind in Stuck},
         halt_reason=row["halt_reason"],
         stopped_at=times.parse_known(row["stopped_at"]),
-        superseded_by=_superseded_by(connection, row),
+        superseded_by=superseded_by(connection, row),
         devices=statuses.total(),
         statuses=dict(sorted(statuses.items())),
         elsewhere=dict(sorted((recorded - statuses).items())),
@@ -98,18 +94,22 @@ def planned(
         row = updates.find(connection, update_id)
         if row is None:
             return None
-        update = plan.PlannedUpdate(
-            id=row["id"],
-            version=row["version"],
-            urgency=Urgency(row["urgency"]),
-            state=UpdateState(row["state"]),
-            rollout=rollouts.of(row),
-            stopped_at=times.parse_known(row["stopped_at"]),
-            superseded_targets=frozenset().union(
-                *(updates.targets(newer["name"], newer["packages"]) for newer in rollouts.superseding(connection, row))
-            ),
-        )
-        return _plan(connection, row, update, query, now)
+        return _plan(connection, row, planned_update(connection, row), query, now)
+
+
+def planned_update(connection: sqlite3.Connection, row: sqlite3.Row) -> plan.PlannedUpdate:
+    """What the plan of an update is made from."""
+    return plan.PlannedUpdate(
+        id=row["id"],
+        version=row["version"],
+        urgency=Urgency(row["urgency"]),
+        state=UpdateState(row["state"]),
+        rollout=rollouts.of(row),
+        stopped_at=times.parse_known(row["stopped_at"]),
+        superseded_targets=frozenset().union(
+            *(updates.targets(newer["name"], newer["packages"]) for newer in rollouts.superseding(connection, row))
+        ),
+    )
 
 
 def _plan(
@@ -120,7 +120,7 @@ def _plan(
     states: list[Counter[str]] = [Counter() for _ in opening]
     times_to_come: list[list[datetime]] = [[] for _ in opening]
     page: list[sqlite3.Row] = []
-    for device in _concerned(connection, row):
+    for device in planned_devices(connection, row):
         found = plan.expected(update, _device(device), opening, now)
         states[found.wave][found.state] += 1
         if found.earliest_at is not None:
@@ -151,18 +151,19 @@ def _plan(
             )
             for index, wave in enumerate(update.rollout.waves)
         ],
-        items=_items(connection, update, page, opening, now),
+        items=expectations(connection, update, page, opening, now),
         next_cursor=encode(page[-1]["id"]) if more else None,
     )
 
 
-def _items(
+def expectations(
     connection: sqlite3.Connection,
     update: plan.PlannedUpdate,
     page: Sequence[sqlite3.Row],
     opening: list[datetime | None],
     now: datetime,
 ) -> list[answers.Expected]:
+    """What is to be expected of each of some devices (``planned_devices``); ``opening`` is what the plan says."""
     habits: dict[str, dict[int, float]] = {}
     if update.urgency is Urgency.URGENT:
         habits = {row["id"]: _habits(connection, row["id"], now) for row in page}
@@ -187,26 +188,29 @@ def _items(
     return items
 
 
-def _superseded_by(connection: sqlite3.Connection, row: sqlite3.Row) -> str | None:
+def superseded_by(connection: sqlite3.Connection, row: sqlite3.Row) -> str | None:
     """The highest newer release for a target that this one was built for; its id."""
     own = updates.targets(row["name"], row["packages"])
     newer = rollouts.superseding(connection, row)
     return next((str(one["id"]) for one in newer if own & updates.targets(one["name"], one["packages"])), None)
 
 
-def _concerned(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[sqlite3.Row]:
-    """Devices on the update's channel, with its assistant and a target that it was built for, by id."""
-    targets = updates.targets(row["name"], row["packages"])
-    for device in connection.execute(f"{_DEVICES} ORDER BY d.id", (row["id"], row["name"], row["channel"])):
-        if (device["debian"], device["architecture"]) in targets or (device["debian"], "all") in targets:
+def planned_devices(
+    connection: sqlite3.Connection, row: sqlite3.Row, *, after: str = "", group: str | None = None
+) -> Iterator[sqlite3.Row]:
+    """The devices that an update is for, with what the plan needs of them, in the order of their ids.
+
+    Those behind the id ``after``, and of this ``group`` if one is given.
+    """
+    values = [row["id"], row["name"], row["channel"], after]
+    sql = f"{_PLANNED} AND d.id > ?"
+    if group is not None:
+        sql += " AND d.group_name = ?"
+        values.append(group)
+    is_for = updates.built_for(row)
+    for device in connection.execute(f"{sql} ORDER BY d.id", values):
+        if is_for(device):
             yield device
-
-
-def _status(device: sqlite3.Row, version: str) -> str:
-    if device["status"] is not None:
-        return str(device["status"])
-    has = device["installed"] or device["active"]
-    return NEWER if has is not None and compare(has, version) >= 0 else WAITING
 
 
 def _device(row: sqlite3.Row, habits: dict[int, float] | None = None) -> plan.PlannedDevice:

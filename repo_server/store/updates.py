@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -92,6 +92,12 @@ def targets(name: str, packages: str) -> frozenset[tuple[str, str]]:
     """Debian releases and architectures that it was built for; packages never change, so they are read once."""
     listed: list[dict[str, Any]] = json.loads(packages)
     return frozenset((one["debian"], one["architecture"]) for one in listed if one["package"] == name)
+
+
+def built_for(row: sqlite3.Row) -> Callable[[sqlite3.Row], bool]:
+    """Tells of a device's row whether it has a target that the update was built for."""
+    found = targets(row["name"], row["packages"])
+    return lambda device: (device["debian"], device["architecture"]) in found or (device["debian"], "all") in found
 
 
 def list_page(connection: sqlite3.Connection, query: wire.UpdateQuery) -> answers.Page[answers.Update]:

@@ -410,26 +410,23 @@ CREATE TRIGGER device_updates_moved AFTER UPDATE OF update_id, status ON device_
 CREATE TRIGGER device_updates_removed AFTER DELETE ON device_updates BEGIN
         UPDATE update_counts SET devices = devices - 1 WHERE update_id = OLD.update_id AND status = OLD.status;
     END;
-CREATE TABLE audience_counts (assistant TEXT NOT NULL, channel TEXT NOT NULL, devices INTEGER NOT NULL,
-        PRIMARY KEY (assistant, channel)) STRICT, WITHOUT ROWID;
+CREATE TABLE audience_counts (assistant TEXT NOT NULL, channel TEXT NOT NULL, debian TEXT NOT NULL,
+        architecture TEXT NOT NULL, devices INTEGER NOT NULL, PRIMARY KEY (assistant, channel, debian, architecture)) STRICT, WITHOUT ROWID;
 CREATE TRIGGER devices_joined AFTER INSERT ON devices WHEN NEW.state = 'active' BEGIN
-        INSERT INTO audience_counts SELECT NEW.assistant, NEW.channel, 0
-         WHERE NOT EXISTS (SELECT 1 FROM audience_counts WHERE assistant = NEW.assistant AND channel = NEW.channel);
-        UPDATE audience_counts SET devices = devices + 1 WHERE assistant = NEW.assistant AND channel = NEW.channel;
+        INSERT INTO audience_counts SELECT NEW.assistant, NEW.channel, NEW.debian, NEW.architecture, 0
+         WHERE NEW.state = 'active' AND NOT EXISTS (SELECT 1 FROM audience_counts WHERE assistant = NEW.assistant AND channel = NEW.channel AND debian = NEW.debian AND architecture = NEW.architecture);
+        UPDATE audience_counts SET devices = devices + 1 WHERE assistant = NEW.assistant AND channel = NEW.channel AND debian = NEW.debian AND architecture = NEW.architecture AND NEW.state = 'active';
     END;
-CREATE TRIGGER devices_moved AFTER UPDATE OF state, assistant, channel ON devices
-        WHEN (OLD.state, OLD.assistant, OLD.channel) IS NOT (NEW.state, NEW.assistant, NEW.channel) BEGIN
-        UPDATE audience_counts SET devices = devices - 1
-         WHERE assistant = OLD.assistant AND channel = OLD.channel AND OLD.state = 'active';
-        DELETE FROM audience_counts WHERE assistant = OLD.assistant AND channel = OLD.channel AND devices = 0;
-        INSERT INTO audience_counts SELECT NEW.assistant, NEW.channel, 0 WHERE NEW.state = 'active'
-         AND NOT EXISTS (SELECT 1 FROM audience_counts WHERE assistant = NEW.assistant AND channel = NEW.channel);
-        UPDATE audience_counts SET devices = devices + 1
-         WHERE assistant = NEW.assistant AND channel = NEW.channel AND NEW.state = 'active';
+CREATE TRIGGER devices_moved AFTER UPDATE OF state, assistant, channel, debian, architecture ON devices WHEN (OLD.state, OLD.assistant, OLD.channel, OLD.debian, OLD.architecture) IS NOT (NEW.state, NEW.assistant, NEW.channel, NEW.debian, NEW.architecture) BEGIN
+        UPDATE audience_counts SET devices = devices - 1 WHERE assistant = OLD.assistant AND channel = OLD.channel AND debian = OLD.debian AND architecture = OLD.architecture AND OLD.state = 'active';
+        DELETE FROM audience_counts WHERE assistant = OLD.assistant AND channel = OLD.channel AND debian = OLD.debian AND architecture = OLD.architecture AND devices = 0;
+        INSERT INTO audience_counts SELECT NEW.assistant, NEW.channel, NEW.debian, NEW.architecture, 0
+         WHERE NEW.state = 'active' AND NOT EXISTS (SELECT 1 FROM audience_counts WHERE assistant = NEW.assistant AND channel = NEW.channel AND debian = NEW.debian AND architecture = NEW.architecture);
+        UPDATE audience_counts SET devices = devices + 1 WHERE assistant = NEW.assistant AND channel = NEW.channel AND debian = NEW.debian AND architecture = NEW.architecture AND NEW.state = 'active';
     END;
 CREATE TRIGGER devices_left AFTER DELETE ON devices WHEN OLD.state = 'active' BEGIN
-        UPDATE audience_counts SET devices = devices - 1 WHERE assistant = OLD.assistant AND channel = OLD.channel;
-        DELETE FROM audience_counts WHERE assistant = OLD.assistant AND channel = OLD.channel AND devices = 0;
+        UPDATE audience_counts SET devices = devices - 1 WHERE assistant = OLD.assistant AND channel = OLD.channel AND debian = OLD.debian AND architecture = OLD.architecture AND OLD.state = 'active';
+        DELETE FROM audience_counts WHERE assistant = OLD.assistant AND channel = OLD.channel AND debian = OLD.debian AND architecture = OLD.architecture AND devices = 0;
     END;
 CREATE INDEX devices_reboot_required_since ON devices (reboot_required_since)
         WHERE reboot_required_since IS NOT NULL;
@@ -466,4 +463,9 @@ CREATE TRIGGER device_names_changed AFTER UPDATE ON device_names BEGIN
 CREATE TRIGGER device_names_removed AFTER DELETE ON device_names BEGIN
         INSERT INTO device_trigrams (device_trigrams, rowid, text) VALUES ('delete', OLD.number, OLD.text); END;
 CREATE INDEX devices_by_name ON devices (state, coalesce(name, hostname) COLLATE NOCASE, id);
+
+-- 0014_devices_of_an_update_by_status
+-- dropped: index idx_device_updates_update_id_status
+CREATE INDEX "idx_device_updates_update_id_status_device_id"
+    ON "device_updates" ("update_id", "status", "device_id");
 

@@ -144,7 +144,7 @@ def test_what_the_server_looks_at_every_few_seconds_is_found_by_index(service: S
     assert rollouts.marks(connection, DEVICE, service.settings.patience, service.now, service.now) == {}
     rollouts.outcomes(connection, DEVICE)
     connection.set_trace_callback(None)
-    assert len(asked) == 4
+    assert len(asked) == 5
     for text in asked:
         details = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
         assert not [one for one in details if "SCAN device" in one and "idx_device_updates_started" not in one], details
