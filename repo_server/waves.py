@@ -138,7 +138,10 @@ def written(waves: Sequence[Wave]) -> str:
 
 def named(wave: Wave) -> str:
     """Whom a wave is for: ``canary``, ``5%``."""
-    return str(wave.group) if wave.percent is None else f"{wave.percent:.15g}%"
+    if wave.percent is None:
+        return str(wave.group)
+    percent = float(wave.percent)
+    return f"{int(percent) if percent.is_integer() else repr(percent)}%"
 
 
 def position(update_id: str, device_id: str) -> float:

@@ -12,7 +12,7 @@ from repo_server.errors import InvalidError
 from repo_server.wire import Body, Query
 
 CSRF_FIELD = "csrf_token"
-_T = TypeVar("_T", bound=Body | Query)
+_T = TypeVar("_T", Body, Query)
 
 
 def read(shape: type[_T], *leave: str) -> _T:

@@ -6,6 +6,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from flask import Blueprint, request
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from repo_server import answers, durations, steering, waves, wire
 from repo_server.auth import who
 from repo_server.body import sentence
 from repo_server.context import context
-from repo_server.desk import forms, page, update_view, update_words
+from repo_server.desk import page, update_view, update_words
 from repo_server.desk.page import Action, Done
 from repo_server.desk.update_view import Progress
 from repo_server.desk.updates import tallies
@@ -25,6 +26,9 @@ from repo_server.waves import Rollout, Wave
 
 blueprint = Blueprint("desk_update_actions", __name__)
 _BOTH = ["GET", "POST"]
+_SHOWN = 40
+"""Characters of what somebody typed."""
+_N = TypeVar("_N", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def withdraw(update_id: uuid.UUID) -> Action:
     """Take it back for good."""
     if page.may(Right.VIEW):
         asked = _asked(update_id)
-        name, sentences = asked.name, update_words.withdraw(asked.progress.standing, asked.progress.state)
+        name, sentences = asked.name, update_words.withdraw(asked.progress.standing)
     else:
         row = steering.found(context().db.connection(), str(update_id))
         name = f"{row['name']} {row['version']} on {row['channel']}"
@@ -167,23 +171,26 @@ def _to_come(rollout: Rollout) -> bool:
 
 def _given(rollout: Rollout) -> wire.UpdateChange:
     """What the form asks for. Raises ``InvalidError``, and ``ConflictError`` where a wave has opened meanwhile."""
-    form = request.form
-    limit = _limit()
+    try:
+        return wire.UpdateChange(rollout=_change(rollout))
+    except ValidationError as error:  # a ValueError too
+        raise InvalidError(sentence(error)) from None
+    except ValueError as error:
+        raise InvalidError(str(error)) from None
+
+
+def _change(rollout: Rollout) -> wire.RolloutChange:
+    form, limit = request.form, _limit()
     if not _to_come(rollout):
-        return wire.UpdateChange(rollout=wire.RolloutChange(failure_limit=limit))
+        return wire.RolloutChange(failure_limit=limit)
     opened = rollout.waves[: len(rollout.opening.opened)]
     if form.get("opened") != str(len(opened)):
         raise ConflictError("a wave has opened since the form was shown; look at the waves that are to come once more")
     parts = [waves.written(opened[:-1])] if len(opened) > 1 else []
     if opened:
         parts.append(f"{waves.named(opened[-1])}:{form.get('dwell', '').strip()}")
-    try:
-        whole = waves.parse(",".join([*parts, form.get("waves", "")]))
-        return wire.UpdateChange(rollout=wire.RolloutChange(waves=[_wave(one) for one in whole], failure_limit=limit))
-    except ValidationError as error:  # a ValueError too
-        raise InvalidError(sentence(error)) from None
-    except ValueError as error:
-        raise InvalidError(str(error)) from None
+    whole = waves.parse(",".join([*parts, form.get("waves", "")]))
+    return wire.RolloutChange(waves=[_wave(one) for one in whole], failure_limit=limit)
 
 
 def _wave(one: Wave) -> wire.WaveGiven:
@@ -199,4 +206,15 @@ def _limit() -> wire.FailureLimitGiven | None:
         return None
     if not any(numbers):
         raise InvalidError("give a percentage or a number of devices, or say that it never halts by itself")
-    return forms.read(wire.FailureLimitGiven, "opened", "dwell", "waves")
+    return wire.FailureLimitGiven(
+        percent=_number("percent", float), minimum=_number("minimum", int) or 1, count=_number("count", int)
+    )
+
+
+def _number(name: str, kind: Callable[[str], _N]) -> _N | None:
+    """A field of the form; None where it was left empty. Raises ``InvalidError``."""
+    given = request.form.get(name, "").strip()
+    try:
+        return kind(given) if given else None
+    except ValueError:
+        raise InvalidError(f"{name}: {given[:_SHOWN]!r} is not a{' whole' if kind is int else ''} number") from None

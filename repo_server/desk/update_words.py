@@ -128,9 +128,8 @@ def expedite(standing: Standing, rollout: Rollout, state: UpdateState) -> tuple[
     )
 
 
-def withdraw(standing: Standing, state: UpdateState) -> tuple[str, ...]:
+def withdraw(standing: Standing) -> tuple[str, ...]:
     """What taking a release back does."""
-    del state
     return _said(
         f"{devices(standing.not_begun, 'has', 'have')} not begun and will not get it."
         if standing.not_begun

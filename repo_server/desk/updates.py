@@ -154,4 +154,4 @@ def address(**changes: object) -> str:
 def _numbers(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, int]:
     stuck = rollouts.stuck_counts(connection).get(row["id"], 0)
     counted = update_pages.recorded(connection, row, stuck)
-    return {"failed": counted.failures, "stuck": stuck} | {str(part): counted[part] for part in Part}
+    return {str(part): counted[part] for part in Part} | {"failed": counted.failures, "stuck": stuck}
