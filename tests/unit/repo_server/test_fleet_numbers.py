@@ -252,7 +252,7 @@ def test_a_database_from_before_begins_with_what_is_there(service: Service) -> N
         for column in ("reboot_required_since", "clock_unsynchronised_since"):
             connection.execute(f"ALTER TABLE devices DROP COLUMN {column}")
         connection.execute("UPDATE devices SET reboot_required = 1, clock_synchronised = 0")
-        connection.execute("DELETE FROM _sqlite_migrations WHERE name >= '0012'")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = '0012_fleet_history_and_counts'")
 
     service.db.write(undo)
     service.db.close()
