@@ -50,8 +50,6 @@ class Cause(StrEnum):
     """System packages are upgraded and not in use."""
 
 
-BLOCKED_BY = ("DEPENDENCY_BLOCKED", "DISK_FULL", "READ_ONLY_ROOT")
-"""Reasons of a gate that no time ends."""
 RANK: Mapping[Cause, int] = {cause: place for place, cause in enumerate(Cause)}
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from repo_server import times
 from repo_server.answers import Fleet, UpdateCounts
-from repo_server.attention import BLOCKED_BY, About, Cause, Concern, Found, Patience
+from repo_server.attention import About, Cause, Concern, Found, Patience
 from repo_server.grant import UpdateState
 from repo_server.lifecycle import STARTED, Status, Stuck
+from repo_server.store.device_lists import PROBLEMS
 from repo_server.store.devices import ACTIVE, DECOMMISSIONED, PENDING
 from repo_server.store.reading import snapshot
 from repo_server.versions import version_key
@@ -23,12 +24,13 @@ COUNTED = 200
 _NEWEST = 20
 """Updates whose failures are looked for: there is one newest release a channel."""
 
-# The small index first, and the devices by their ids: SQLite knows no statistics, and takes the index on their state for
-# the better one. CROSS JOIN keeps the order, and + keeps that index out.
+# The small index first, and the devices by their ids: SQLite has no statistics, and takes the index on their state
+# for the better one. CROSS JOIN keeps the order, and + keeps that index out.
 _STARTED = ", ".join(f"'{status}'" for status in sorted(STARTED))
 _NAME = "d.id, coalesce(d.name, d.hostname) AS called"
 _OF_UPDATE = f"""SELECT {_NAME}, {{since}} AS since, u.id AS update_id, u.version, du.detail
- FROM device_updates AS du CROSS JOIN devices AS d ON d.id = du.device_id CROSS JOIN updates AS u ON u.id = du.update_id"""  # noqa: S608 - our own words
+ FROM device_updates AS du CROSS JOIN devices AS d ON d.id = du.device_id
+ CROSS JOIN updates AS u ON u.id = du.update_id"""  # noqa: S608 - our own words
 _STUCK = f"""{_OF_UPDATE.format(since="du.stuck_at")}
  WHERE du.stuck = :stuck AND du.stuck IS NOT NULL AND du.status IN ({_STARTED}) AND +d.state = '{ACTIVE}'
  ORDER BY du.stuck_at LIMIT :most"""
@@ -44,7 +46,7 @@ _REENROLLMENT = _DEVICES.format(
 )
 _BLOCKED = f"""SELECT {_NAME}, NULL AS since, d.gate_reason AS detail FROM devices AS d
  WHERE d.state = '{ACTIVE}' AND d.gate_decision = 'defer'
- AND d.gate_reason IN ({", ".join(f"'{reason}'" for reason in BLOCKED_BY)}) LIMIT :most"""  # noqa: S608 - our own words
+ AND d.gate_reason IN ({", ".join(f"'{reason}'" for reason in PROBLEMS)}) LIMIT :most"""  # noqa: S608 - our own words
 _PENDING = _DEVICES.format(since="d.registered_at", where=f"d.state = '{PENDING}'", order="d.id")
 _SINCE_LONG = _DEVICES.format(since="{0}", where="d.{0} <= :before AND +d.state = '{1}'", order="d.{0}")
 # Sorted in the narrow table: in a fleet that is unplugged, most are in it.
@@ -116,7 +118,7 @@ def _failures(connection: sqlite3.Connection, fleet: Fleet) -> Iterator[Found]:
 
 def _devices(connection: sqlite3.Connection, fleet: Fleet, patience: Patience, now: datetime) -> Iterator[Found]:
     yield _found(Cause.CLONED, _rows(connection, _CLONED))
-    blocked = sum(fleet.reasons.get(reason, 0) for reason in BLOCKED_BY)
+    blocked = sum(fleet.reasons.get(reason, 0) for reason in PROBLEMS)
     if blocked:
         yield _found(Cause.BLOCKED, _rows(connection, _BLOCKED), blocked)
     yield _found(Cause.REENROLLMENT, _rows(connection, _REENROLLMENT))

@@ -12,7 +12,7 @@ from repo_server.store.reading import snapshot
 
 _PRESENT = "SELECT count(*), coalesce(sum(late_at > :at), 0), coalesce(sum(lost_at <= :at), 0) FROM presence"
 _OF_PENDING = f" JOIN devices ON id = device_id WHERE state = '{PENDING}'"
-_HELD = f"SELECT count(*) FROM devices WHERE state = '{ACTIVE}' AND hold IS NOT NULL"  # noqa: S608 - our own text
+_HELD = f"SELECT count(*) FROM devices INDEXED BY devices_held WHERE state = '{ACTIVE}' AND hold IS NOT NULL"  # noqa: S608 - our own text
 _UPDATES = "SELECT id, name, version, channel, urgency, state FROM updates ORDER BY id DESC"
 _STATUSES = "SELECT update_id, status, devices FROM update_counts WHERE devices > 0 ORDER BY update_id, status"
 
