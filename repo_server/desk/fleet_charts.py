@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -140,7 +140,11 @@ def _value(point: _Point, name: str) -> int | None:
 
 
 def _points(
-    samples: Sequence[FleetSample], fleet: Fleet, every_hours: int, counts: Any, now: Mapping[str, int]
+    samples: Sequence[FleetSample],
+    fleet: Fleet,
+    every_hours: int,
+    counts: Callable[[FleetSample], Mapping[str, int]],
+    now: Mapping[str, int],
 ) -> Iterator[_Point]:
     """The samples and the present, in order, with a gap wherever the server took no sample."""
     past = [(one.at, counts(one)) for one in samples if one.at < fleet.server_time]

@@ -29,7 +29,7 @@ CAUSES: Mapping[Cause, Told] = {
     Cause.REPOSITORY_BROKEN: Told(Kind.BAD, "no updates", "{detail}", "with the repository", "/setup/repository"),
     Cause.HALTED: Told(Kind.BAD, "halted", "is halted: {detail}", "halted rollouts", "/updates?state=halted"),
     Cause.SILENT: Told(
-        Kind.BAD, "silent", "began to install {version} and was not heard of since", "silent since they began to install"
+        Kind.BAD, "silent", "began to install {version} and was not heard of since", "silent since they began"
     ),
     Cause.CLONED: Told(
         Kind.BAD, "two of one", "two machines seem to go by its identity", "suspected to be two", "/devices?cloned=true"

@@ -55,7 +55,8 @@ def test_the_numbers_are_those_of_the_api_and_lead_to_the_lists(desk: Desk) -> N
     service.request("PATCH", f"/api/v1/devices/{DEVICE}", {"hold": "guests"}, key=desk.key("operator"))
     page = shown(desk)
     assert plain(part(page, "totals")) == (
-        "Online 1 of 1 Late 0 missed heartbeats Lost 0 not heard of for long Waiting 1 to be let in Held 1 by an operator"
+        "Online 1 of 1 Late 0 missed heartbeats Lost 0 not heard of for long "
+        "Waiting 1 to be let in Held 1 by an operator"
     )
     assert 'href="/devices?presence=online"' in page
     waiting = part(page, "waiting")
@@ -115,7 +116,7 @@ def test_an_unknown_period_is_the_usual_one(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("role", "sees"), [("admin", True), ("operator", False), ("viewer", False)])
-def test_keys_that_expire_are_told_to_who_can_make_new_ones(desk: Desk, role: str, sees: bool) -> None:  # noqa: FBT001
+def test_keys_that_expire_are_told_to_who_can_make_new_ones(desk: Desk, role: str, sees: bool) -> None:
     desk.service.key("builder", expires_in=timedelta(days=3))
     told = "An API key of the role builder expires in 3 d" in plain(part(shown(desk, role), "attention"))
     assert told is sees
