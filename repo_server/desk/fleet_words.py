@@ -18,7 +18,7 @@ class Told:
     badge: str
     """On the badge, a word or two."""
     sentence: str
-    """Behind the subject's name; ``{version}`` and ``{detail}`` are put in."""
+    """Behind the subject's name, or a colon; ``{version}`` and ``{detail}`` are put in."""
     more: str
     """After a number of others."""
     all: str | None = None
@@ -26,22 +26,22 @@ class Told:
 
 
 CAUSES: Mapping[Cause, Told] = {
-    Cause.REPOSITORY_BROKEN: Told(Kind.BAD, "no updates", "{detail}", "with the repository", "/setup/repository"),
+    Cause.REPOSITORY_BROKEN: Told(Kind.BAD, "no updates", ": {detail}", "with the repository", "/setup/repository"),
     Cause.HALTED: Told(Kind.BAD, "halted", "is halted: {detail}", "halted rollouts", "/updates?state=halted"),
     Cause.SILENT: Told(
         Kind.BAD, "silent", "began to install {version} and was not heard of since", "silent since they began"
     ),
     Cause.CLONED: Told(
-        Kind.BAD, "two of one", "two machines seem to go by its identity", "suspected to be two", "/devices?cloned=true"
+        Kind.BAD, "two of one", "may be two machines with one identity", "suspected to be two", "/devices?cloned=true"
     ),
-    Cause.FAILED: Told(Kind.BAD, "failed", "{version} failed on it{because}", "on which it failed"),
+    Cause.FAILED: Told(Kind.BAD, "failed", "failed with {version}{because}", "on which it failed"),
     Cause.ROLLED_BACK: Told(
         Kind.BAD, "rolled back", "went back from {version} to the release before{because}", "that went back"
     ),
     Cause.NO_PROGRESS: Told(
         Kind.WARN, "stuck", "began to install {version} and does not get on", "that do not get on"
     ),
-    Cause.BLOCKED: Told(Kind.WARN, "cannot install", "{detail}", "that cannot install", "/devices?attention=true"),
+    Cause.BLOCKED: Told(Kind.WARN, "cannot install", "cannot install: {detail}", "that cannot install", "/devices?attention=true"),
     Cause.REENROLLMENT: Told(
         Kind.WARN, "other token", "asks to be let in again with another token", "that ask to be let in again",
         "/devices?reenrollment=true",
@@ -49,7 +49,7 @@ CAUSES: Mapping[Cause, Told] = {
     Cause.PENDING: Told(
         Kind.WARN, "new", "waits to be let in", "that wait to be let in", "/devices?state=pending"
     ),
-    Cause.REPOSITORY_WARNS: Told(Kind.WARN, "repository", "{detail}", "about the repository", "/setup/repository"),
+    Cause.REPOSITORY_WARNS: Told(Kind.WARN, "repository", ": {detail}", "about the repository", "/setup/repository"),
     Cause.API_KEY: Told(Kind.WARN, "key ends", "{detail}", "keys that expire soon", "/setup/keys"),
     Cause.LOST: Told(Kind.WARN, "lost", "is not heard of any more", "that are lost", "/devices?presence=lost"),
     Cause.CLOCK: Told(

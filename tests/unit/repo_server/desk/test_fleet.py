@@ -127,7 +127,7 @@ def test_an_old_signature_is_told_with_what_mends_it(desk: Desk) -> None:
     suite.mkdir(parents=True)
     (suite / "InRelease").write_text("Suite: stable\nDate: Sun, 01 Mar 2026 00:00:00 UTC\n")
     attention = plain(part(shown(desk), "attention"))
-    assert "no updates repository trixie/dists/stable it was signed at 2026-03-01T00:00:00Z" in attention
+    assert "no updates repository trixie/dists/stable : it was signed at 2026-03-01T00:00:00Z" in attention
     assert "pkgbuild resign" in attention
 
 

@@ -24,10 +24,10 @@ def test_every_cause_has_a_sentence(cause: Cause, detail: str | None) -> None:
 
 def test_what_is_known_is_said() -> None:
     assert fleet_words.sentence(concern(Cause.FAILED, "dpkg exited with 1")) == (
-        "1.1.0 failed on it: dpkg exited with 1"
+        "failed with 1.1.0: dpkg exited with 1"
     )
-    assert fleet_words.sentence(concern(Cause.FAILED)) == "1.1.0 failed on it"
-    assert fleet_words.sentence(concern(Cause.BLOCKED, "DISK_FULL")) == "it has not enough free space"
+    assert fleet_words.sentence(concern(Cause.FAILED)) == "failed with 1.1.0"
+    assert fleet_words.sentence(concern(Cause.BLOCKED, "DISK_FULL")) == "cannot install: it has not enough free space"
     assert fleet_words.sentence(concern(Cause.HALTED)) == "is halted"
     assert fleet_words.sentence(Concern(Cause.SILENT, About.DEVICE, "7", "x")).startswith("began to install a release")
 
