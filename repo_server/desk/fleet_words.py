@@ -41,7 +41,9 @@ CAUSES: Mapping[Cause, Told] = {
     Cause.NO_PROGRESS: Told(
         Kind.WARN, "stuck", "began to install {version} and does not get on", "that do not get on"
     ),
-    Cause.BLOCKED: Told(Kind.WARN, "cannot install", "cannot install: {detail}", "that cannot install", "/devices?attention=true"),
+    Cause.BLOCKED: Told(
+        Kind.WARN, "blocked", "cannot install: {detail}", "that cannot install", "/devices?attention=true"
+    ),
     Cause.REENROLLMENT: Told(
         Kind.WARN, "other token", "asks to be let in again with another token", "that ask to be let in again",
         "/devices?reenrollment=true",
