@@ -5,6 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Flask
 
 from repo_server.desk import (
+    device,
+    device_actions,
+    devices,
     filters,
     fleet,
     live,
@@ -25,6 +28,9 @@ PARTS: tuple[Blueprint, ...] = (
     fleet.blueprint,
     updates.blueprint,
     update_actions.blueprint,
+    devices.blueprint,
+    device.blueprint,
+    device_actions.blueprint,
     setup_devices.blueprint,
     setup_keys.blueprint,
     setup_audit.blueprint,

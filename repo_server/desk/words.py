@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from babel.dates import format_date
+
 from repo_server import nights
+from repo_server.desk.filters import duration
 from repo_server.grant import Reason, UpdateState, Urgency
 from repo_server.lifecycle import Status, Stuck, Verdict
 from repo_server.plan import SUPERSEDED, State
 from repo_server.presence import Presence
 
-_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _NEAR = timedelta(hours=20)
 """Within it a clock shows no time twice, but where it is set back."""
 
@@ -235,28 +237,13 @@ def wall_time(at: datetime, zone: str, now: datetime) -> str:
     words = [f"{there:%H:%M}"]
     if abs(at - now) >= _NEAR:
         same_year = there.year == now.astimezone(known or UTC).year
-        words.append(f"on {there:%A} {there.day} {there:%B}" + ("" if same_year else f" {there.year}"))
+        day = format_date(there.date(), "EEEE d MMMM" if same_year else "EEEE d MMMM y", locale="en")
+        words.append(f"on {day}")
     words.append(zone if known is not None else "UTC")
     if there.replace(fold=0).utcoffset() != there.replace(fold=1).utcoffset():
         offset = f"{there:%z}"
         words.append(f"(UTC{offset[:3]}:{offset[3:5]})")
     return " ".join(words)
-
-
-def duration(length: timedelta) -> str:
-    """``3 h 12 min``, ``2 d 4 h``, ``45 s``: the two largest units, what is smaller left out. Negative ones as zero."""
-    length = max(length, timedelta(0))
-    if length < _MINUTE:
-        return f"{length // timedelta(seconds=1)} s"
-    if length < _HOUR:
-        return f"{length // _MINUTE} min"
-    if length < _DAY:
-        return _two(length // _HOUR, "h", length % _HOUR // _MINUTE, "min")
-    return _two(length // _DAY, "d", length % _DAY // _HOUR, "h")
-
-
-def _two(large: int, of_large: str, small: int, of_small: str) -> str:
-    return f"{large} {of_large}" + (f" {small} {of_small}" if small else "")
 
 
 def _known(words: dict[str, Said], code: str) -> Said:

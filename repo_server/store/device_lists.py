@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from repo_server import answers, times, wire
+from repo_server.lifecycle import Stuck
 from repo_server.presence import Presence
 from repo_server.store.devices import DECOMMISSIONED, SELECT, answer
 from repo_server.store.paging import page, rows
@@ -41,11 +42,10 @@ _ATTENTION = f"""id IN (
   WHERE status IN ('installing', 'activating', 'restarting', 'verifying') AND stuck IS NOT NULL
  UNION SELECT device_id FROM presence WHERE lost_at <= ?)"""  # noqa: S608 - our own words
 _OF_TRIGRAMS = 3
-_TRIGRAMS = """id IN (SELECT device_id FROM device_names
- WHERE number IN (SELECT rowid FROM device_trigrams WHERE device_trigrams MATCH ?))"""
-_SHORT = "id IN (SELECT device_id FROM device_names WHERE text LIKE ? ESCAPE '\\')"
-_COMMON = "coalesce(name, '') || char(10) || hostname LIKE ? ESCAPE '\\'"
-_AT_MOST = "SELECT 1 FROM device_trigrams WHERE device_trigrams MATCH ? LIMIT ?"
+_TRIGRAMS = "number IN (SELECT rowid FROM device_trigrams WHERE device_trigrams MATCH ?)"
+_NAMES = "text LIKE ? ESCAPE '\\'"
+_EACH = "coalesce(name, '') || char(10) || hostname LIKE ? ESCAPE '\\'"
+_FIRST = "SELECT 1 FROM device_names WHERE {} LIMIT ?"
 _MANY = 2_000
 _ID = re.compile(r"[0-9a-f-]{2,36}", re.ASCII)
 # From one value to the next: as many steps in the index as there are values, however many devices have each.
@@ -108,20 +108,30 @@ def choices(connection: sqlite3.Connection, state: str) -> Choices:
     )
 
 
+def stuck(connection: sqlite3.Connection, device_ids: list[str]) -> dict[str, Stuck]:
+    """How those of these devices that are stuck in an update are."""
+    found = connection.execute(
+        "SELECT device_id, stuck FROM device_updates WHERE device_id IN (SELECT value FROM json_each(?))"
+        " AND status IN ('installing', 'activating', 'restarting', 'verifying') AND stuck IS NOT NULL",
+        (json.dumps(device_ids),),
+    )
+    return {row["device_id"]: Stuck(row["stuck"]) for row in found}
+
+
+def any_at_all(connection: sqlite3.Connection) -> bool:
+    """Whether any device ever registered."""
+    return connection.execute("SELECT 1 FROM devices LIMIT 1").fetchone() is not None
+
+
 def _sorted(
     connection: sqlite3.Connection, query: wire.DeviceQuery, now: datetime, by: str, *, descending: bool
 ) -> answers.Page[answers.Device]:
     """The ids first, and then the rows: they are wide, and only those of the page are read whole."""
     conditions, at = _conditions(connection, query, now), times.render(now)
-    present = [*(_PRESENT[query.presence] if query.presence is not None else ())]
+    if query.presence is not None:
+        conditions.append(_present(_PRESENT[query.presence], at))
     if query.online is not None and (query.online or query.state != DECOMMISSIONED):
-        present.append("late_at > ?" if query.online else "late_at <= ?")
-    if present:
-        both = " AND ".join(present)
-        # Most are online: for those it costs less to look up each than to make a list.
-        listed = "id IN (SELECT device_id FROM presence WHERE {})"
-        each = "(SELECT {} FROM presence WHERE device_id = id)"
-        conditions.append(((listed if "<=" in both else each).format(both), (at,) * len(present)))
+        conditions.append(_present(("late_at > ?",) if query.online else ("late_at <= ?",), at))
     sort = _SORTED[by]
     # Walking an index of all devices and looking up each of its rows takes longer than reading all rows.
     by_index = by == "name" and len(conditions) == 1  # the state alone
@@ -139,6 +149,14 @@ def _sorted(
     wide = connection.execute(f"{SELECT} WHERE id IN (SELECT value FROM json_each(?))", (wanted,))  # noqa: S608 - our own text
     by_id = {row["id"]: answer(row, now) for row in wide}
     return answers.Page(items=[by_id[row["id"]] for row in found], next_cursor=cursor)
+
+
+def _present(deadlines: tuple[str, ...], at: str) -> tuple[str, object]:
+    """The condition of presence as a list of ids, made of those who are silent: these are few."""
+    if deadlines == ("late_at > ?",):
+        in_time = "id NOT IN (SELECT device_id FROM presence WHERE late_at <= ?)"
+        return f"{in_time} AND state <> '{DECOMMISSIONED}'", at  # of which there is none in that table
+    return f"id IN (SELECT device_id FROM presence WHERE {' AND '.join(deadlines)})", (at,) * len(deadlines)  # noqa: S608 - our own text
 
 
 def _conditions(connection: sqlite3.Connection, query: wire.DeviceQuery, now: datetime) -> list[tuple[str, object]]:
@@ -164,14 +182,15 @@ def _conditions(connection: sqlite3.Connection, query: wire.DeviceQuery, now: da
 
 def _search(connection: sqlite3.Connection, text: str) -> tuple[str, object]:
     """Devices that have ``text`` in their names; where it may be the beginning of an id, these as well."""
-    condition, value = _SHORT, "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
-    if len(text) >= _OF_TRIGRAMS:
-        phrase = '"' + text.replace('"', '""') + '"'
-        # Where most devices match, looking at their names is quicker. That folds the case of ASCII alone.
-        if text.isascii() and len(connection.execute(_AT_MOST, (phrase, _MANY)).fetchall()) == _MANY:
-            condition = _COMMON
-        else:
-            condition, value = _TRIGRAMS, phrase
+    pattern = "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+    matches, value = (
+        (_TRIGRAMS, '"' + text.replace('"', '""') + '"') if len(text) >= _OF_TRIGRAMS else (_NAMES, pattern)
+    )
+    condition = f"id IN (SELECT device_id FROM device_names WHERE {matches})"  # noqa: S608 - our own text
+    # Where many match it is quicker to look at the names of devices than to list who has them. SQLite folds the case of
+    # ASCII alone there.
+    if text.isascii() and len(connection.execute(_FIRST.format(matches), (value, _MANY)).fetchall()) == _MANY:
+        condition, value = _EACH, pattern
     beginning = text.lower()
     if _ID.fullmatch(beginning) is None:
         return condition, value

@@ -105,7 +105,3 @@ def test_a_time_that_has_come_is_no_longer_waited_for(seconds: int, ago: str) ->
 def test_a_zone_that_is_not_known_here_is_told_in_utc() -> None:
     told = words.gate("defer", "OUTSIDE_WINDOW", NOW + timedelta(minutes=12), "Mars/Olympus", NOW)
     assert told.text == "waiting for 22:00 UTC, in 12 min"
-
-
-def test_a_length_of_time_is_never_negative() -> None:
-    assert words.duration(timedelta(seconds=-90)) == "0 s"
