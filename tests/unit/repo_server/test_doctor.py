@@ -185,9 +185,10 @@ def test_a_disk_that_fills(file: Path, monkeypatch: pytest.MonkeyPatch, free: in
     ("age", "ended", "level", "words"),
     [
         (timedelta(days=3), None, "warn", "frozen copy"),
+        (timedelta(days=7, minutes=1), None, "fail", "devices refuse it since"),
         (timedelta(hours=1), timedelta(minutes=1), "fail", "not valid any more"),
     ],
-    ids=["old", "over"],
+    ids=["old", "refused", "over"],
 )
 def test_a_repository_that_is_not_signed_anew(
     file: Path, tmp_path: Path, *, age: timedelta, ended: timedelta | None, level: str, words: str
