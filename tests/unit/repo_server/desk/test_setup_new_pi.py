@@ -96,7 +96,7 @@ def test_the_source_is_the_one_that_the_agent_writes(debian: str, tmp_path: Path
 def test_names_and_spans_are_the_agent_s() -> None:
     assert (new_pi.SOURCE, new_pi.KEYRING) == (apt_source.SOURCE, apt_source.KEYRING)
     assert (Path(new_pi.SETTINGS), new_pi.FILE) == (config.SETTINGS_FILE, config.BOOT_FILE.name)
-    assert freshness.REFUSED_AFTER == timedelta(seconds=apt_source.VALID_UNTIL_MAX_SECONDS)
+    assert timedelta(seconds=apt_source.VALID_UNTIL_MAX_SECONDS) == freshness.REFUSED_AFTER
 
 
 def test_the_lines_for_a_shell_write_the_same_file(tmp_path: Path) -> None:
