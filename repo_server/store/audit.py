@@ -72,9 +72,12 @@ def names(connection: sqlite3.Connection, subjects: Collection[str]) -> dict[str
     return {row["id"]: row["name"] for row in rows if row["name"]}
 
 
-def newest_at(connection: sqlite3.Connection) -> datetime | None:
-    """The latest time of all entries; None where there is none."""
-    return times.parse_known(connection.execute("SELECT max(at) FROM audit_log").fetchone()[0])
+def newest_at(connection: sqlite3.Connection, among: int = -1) -> datetime | None:
+    """The latest time of the last ``among`` entries, or of all, which reads the whole log; None where there is none."""
+    found = connection.execute(
+        "SELECT max(at) FROM (SELECT at FROM audit_log ORDER BY id DESC LIMIT ?)", (among,)
+    ).fetchone()
+    return times.parse_known(found[0])
 
 
 def entry(row: sqlite3.Row) -> AuditEntry:

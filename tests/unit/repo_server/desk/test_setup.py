@@ -311,6 +311,14 @@ def test_what_concerns_the_server_itself_is_for_admins(desk: Desk) -> None:
         assert f'href="{place}"' not in viewer
 
 
+def test_a_clock_that_was_set_back_is_told_to_admins(desk: Desk) -> None:
+    desk.service.enrollment_token()
+    desk.service.now -= timedelta(hours=1)
+    text = desk.as_("admin").get("/setup/repository").text
+    assert "timedatectl set-ntp true" in text
+    assert "Something here wants mending" in text
+
+
 def test_no_page_has_inline_styles_or_scripts(desk: Desk) -> None:
     browser = desk.as_("admin")
     pages = [browser.get(place) for place in (DEVICES, KEYS, AUDIT, "/setup/repository", "/setup/sessions")]
