@@ -22,7 +22,8 @@ class Look:
 _DEVICE, _UPDATE = "/devices/<uuid:device_id>", "/updates/<uuid:update_id>"
 ACTIONS = (
     *(f"{_UPDATE}/{verb}" for verb in ("pause", "resume", "halt", "expedite", "withdraw", "rollout")),
-    *(f"{_DEVICE}/{verb}" for verb in ("hold", "release", "channel", "expedite", "retire")),
+    *(f"{_DEVICE}/{verb}" for verb in ("hold", "release", "channel", "expedite", "rotate", "retire")),
+    *(f"{_DEVICE}/{verb}" for verb in ("approve", "dismiss", "not-cloned")),
     "/setup/devices/new",
     "/setup/devices/recovery",
     "/setup/devices/<uuid:token_id>/revoke",

@@ -56,6 +56,33 @@ def test_a_question_can_be_left(desk: Desk) -> None:
     assert desk.newest_audit() == before
 
 
+def test_a_device_is_renamed_asked_for_a_new_token_and_retired(desk: Desk) -> None:
+    visitor, home = desk.visit("operator"), desk.home()
+    page = visitor.page
+    visitor.open(f"/devices/{home.id}")
+    page.get_by_role("link", name="Change", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("<i>Attic")
+    dialog.get_by_label("Time zone").fill("Mars/Olympus")
+    visitor.watch.expected.append("status of 422")
+    dialog.get_by_role("button", name="Change").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("imezone")
+    dialog.get_by_label("Time zone").fill("Europe/Paris")
+    dialog.get_by_role("button", name="Change").click()
+    told(page, "<i>Attic is changed")
+    assert device(desk, home.id, "timezone_override") == "Europe/Paris"
+    for link, verb, words in (("New token", "Ask for it", "asked for a new token"), ("Retire", "Retire", "retired")):
+        page.get_by_role("link", name=link).click()
+        page.get_by_role("dialog").get_by_role("button", name=verb).click()
+        told(page, words)
+    assert device(desk, home.id, "state") == "decommissioned"
+    assert [action for _, action in desk.audited(home.id)[:3]] == [
+        "device.decommission",
+        "device.ask_rotation",
+        "device.change",
+    ]
+
+
 @pytest.mark.parametrize("role", ["viewer", "builder"])
 def test_who_may_not_is_shown_no_way_and_gets_none(desk: Desk, role: str) -> None:
     visitor, home = desk.visit(role), desk.home()

@@ -62,7 +62,9 @@ def test_names_that_are_markup_are_shown_as_text(desk: Desk) -> None:
         if look.role != "admin" or look.status != 200:
             continue
         visitor.open(look.path)
-        own = visitor.page.evaluate("[...document.scripts].every((one) => one.src.startsWith(location.origin))")
+        own = visitor.page.evaluate(
+            "[...document.scripts].every(one => one.type === 'application/json' || one.src.startsWith(origin))"
+        )
         assert own, look.path
         assert visitor.page.locator("main img:not([src^='/static/'])").count() == 0, look.path
     assert alerts == []

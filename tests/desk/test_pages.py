@@ -15,7 +15,7 @@ from tests.desk.browsing import PHONE, WIDE, Visitor
 from tests.desk.conftest import Desk
 from tests.desk.pages import ACTIONS, Look, looks
 
-NO_PAGES = {"/sign-out", "/live", "/static/<path:filename>"}
+NO_PAGES = {"/sign-out", "/live", "/static/<path:filename>", "/devices/<uuid:device_id>/export"}
 _SERIOUS = ("serious", "critical")
 _NAMES = [look.name for look in looks(None)]
 

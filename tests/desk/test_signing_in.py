@@ -18,13 +18,14 @@ def test_a_key_signs_in_and_the_menu_signs_out(desk: Desk) -> None:
     visitor = desk.visit()
     page = visitor.page
     visitor.open("/devices")
-    assert visitor.path() == "/sign-in?next=/devices"
+    assert visitor.path() == "/sign-in?next=%2Fdevices"
     page.get_by_label("API key").fill(desk.service.seeded.keys["operator"])
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/devices")
     (cookie,) = visitor.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
-    session = desk.rows("SELECT id FROM sessions ORDER BY created_at DESC, id DESC LIMIT 1")[0]["id"]
+    of_key = "SELECT sessions.id FROM sessions JOIN api_keys ON api_keys.id = key_id WHERE name = ?"
+    session = desk.rows(f"{of_key} ORDER BY sessions.id DESC LIMIT 1", NAMES["operator"])[0]["id"]
     assert desk.audited(session) == [(f"key:{NAMES['operator']}", "session.create")]
 
     page.locator("summary", has_text=NAMES["operator"]).click()
@@ -65,7 +66,7 @@ def test_a_session_that_has_ended_asks_to_sign_in_and_goes_on_where_one_was(desk
     visitor.open("/updates")
     end_sessions(desk)
     visitor.page.reload()
-    assert visitor.path() == "/sign-in?next=/updates"
+    assert visitor.path() == "/sign-in?next=%2Fupdates&ended=1"
     expect(visitor.page.get_by_role("status").filter(has_text="Your session has ended")).to_be_visible()
     visitor.page.get_by_label("API key").fill(desk.service.seeded.keys["operator"])
     visitor.page.get_by_role("button", name="Sign in").click()

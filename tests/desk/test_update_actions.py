@@ -75,7 +75,7 @@ def test_other_waves_are_taken_and_wrong_ones_are_told_with_what_was_typed(desk:
     dialog = visitor.page.get_by_role("dialog")
     dialog.get_by_label("Waves to come").fill("50%:1d, 20%:1d, 100%")
     dialog.get_by_role("button").last.click()
-    expect(dialog.get_by_role("alert")).to_contain_text("each percentage must be larger")
+    expect(dialog.get_by_role("alert")).to_contain_text("Each percentage must be larger")
     expect(dialog.get_by_label("Waves to come")).to_have_value("50%:1d, 20%:1d, 100%")
     dialog.get_by_label("Waves to come").fill("canary:1d, 20%:2d, 100%")
     dialog.get_by_role("button").last.click()
