@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[Colours, dict[str, int]]] = {
 DOCS = {"fleet": "light", "update": "dark", "device": "phone"}
 """Which page is shown how in the README."""
 _MOST_BYTES = 150_000
+_TRIES = 50
 _TALLEST = 2_400
 """Pixels: of a long list its beginning is enough."""
 
@@ -77,6 +78,10 @@ def _compressed(browser: Browser, service: Service, look: Look, to: Path) -> Non
 
 def _settled(visitor: Visitor, look: Look) -> Page:
     visitor.open(look.path, look.status)
+    for _ in range(_TRIES):
+        if "being counted" not in visitor.page.inner_text("main"):
+            break
+        visitor.page.reload()  # the server counts in the background what is too much to count for each page
     visitor.page.evaluate("document.fonts.ready")
     return visitor.page
 
