@@ -19,7 +19,6 @@ from flask import Blueprint, Flask, Response, current_app, g, redirect, render_t
 from repo_server import auth, session_cookie
 from repo_server.context import context
 from repo_server.desk import assets
-from repo_server.desk.forms import CSRF_FIELD
 from repo_server.errors import ApiError
 from repo_server.roles import Right, allows
 from repo_server.store.credentials import ApiKey
@@ -28,6 +27,7 @@ _P = ParamSpec("_P")
 RIGHT = "desk_right"
 """On a view: what it asks for."""
 SIGN_IN = "/sign-in"
+CSRF_FIELD = "csrf_token"
 LIVE_HEADER = "X-Live"
 """With what a page's script asks by itself."""
 DIALOG_HEADER = "X-Dialog"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, expect
@@ -126,6 +128,34 @@ def mark(page: Page) -> None:
     """Watch the stream from now on; a page that is opened anew has no mark."""
     page.wait_for_load_state("load")
     page.evaluate("window.marked = true")
+
+
+def refused(stack: ExitStack, asked: Request) -> int:
+    """Watch as often as one may; returns how the next one is refused."""
+    for _ in range(64):
+        try:
+            stack.enter_context(urlopen(asked, timeout=20))
+        except HTTPError as error:
+            error.close()
+            return error.code
+    return 200
+
+
+def test_where_as_many_watch_as_may_a_page_is_fetched_now_and_then_instead(desk: Desk) -> None:
+    late = [home for home in desk.service.seeded.homes if home.row["state"] == "active" and not home.is_online][1]
+    visitor = desk.visit("viewer")
+    visitor.watch.expected.append("status of 503")
+    asked = Request(f"{desk.service.url}/api/v1/events", headers={"X-API-Key": desk.service.seeded.keys["viewer"]})
+    with ExitStack() as stack:
+        assert refused(stack, asked) == 503
+        page = visitor.page
+        page.goto(f"{desk.service.url}/")
+        before = page.locator("#totals").inner_text()
+        mark(page)
+        say(desk, late, "/heartbeat", heartbeat(late.row["installed"], late.row["active"]))
+        expect(page.locator("#totals")).not_to_have_text(before)
+        expect(page.get_by_text(SIGN)).to_be_hidden()
+        assert page.evaluate("window.marked") is True
 
 
 def test_a_server_that_is_gone_is_told_and_one_that_is_back_too(browser: Browser, tmp_path: Path) -> None:

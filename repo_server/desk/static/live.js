@@ -35,7 +35,7 @@
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Live": "1" }, redirect: "manual" });
       if (answer.type === "opaqueredirect") { location.reload(); return; }  // the session has ended
-      if (!answer.ok) return;
+      if (!answer.ok) { lost(); return; }
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const part of parts()) {
         const fresh = page.getElementById(part.id);
@@ -43,7 +43,7 @@
         Idiomorph.morph(part, fresh, { callbacks: { beforeAttributeUpdated: (name, element) => !(name === "open" && element.matches("details")) } });
         part.dispatchEvent(new CustomEvent("pi-ota:replaced", { bubbles: true }));
       }
-      since = Date.now();
+      found();
     } catch {
       lost();
     } finally {
@@ -68,12 +68,11 @@
     source.onopen = () => { found(); if (afresh) refresh(); afresh = true; };
     source.onmessage = (event) => { if (concerns(JSON.parse(event.data).kind)) later(); };
     source.onerror = () => {
-      lost();
-      // Refused outright (too many watch, or the session is over): the browser does not try again by itself.
-      if (source.readyState === EventSource.CLOSED) {
-        refresh();
-        retrying = setTimeout(() => watch(true), RETRY);
-      }
+      if (source.readyState !== EventSource.CLOSED) { lost(); return; }
+      // Refused (as many watch as may, or the session is over): the browser does not try again by itself. Until there is
+      // room the page is fetched now and then instead, which also tells whether the server is there.
+      refresh();
+      retrying = setTimeout(() => watch(true), RETRY);
     };
   }
 
