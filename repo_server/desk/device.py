@@ -32,7 +32,7 @@ def one(device_id: uuid.UUID) -> Response:
         row = enrollment.device(connection, str(device_id))
         beats = device_history.heartbeats_of(connection, row, _DAY_OF_HEARTBEATS)
         passed = device_history.updates(connection, str(device_id), _UPDATES, _EVENTS)
-        expeditable = device_history.can_be_expedited(connection, str(device_id))
+        expeditable = device_history.can_be_expedited(connection, row)
     return page.render(
         "device.html",
         one=shown(devices.answer(row, now), now),

@@ -112,13 +112,13 @@ def channel(device_id: uuid.UUID) -> Action:
 @page.action(Right.OPERATE)
 def expedite(device_id: uuid.UUID) -> Action:
     """Its newest update does not wait for its wave, and may be tried once more."""
-    _, name, back = _device(device_id)
-    found = device_history.can_be_expedited(context().db.connection(), str(device_id))
+    row, name, back = _device(device_id)
+    found = device_history.can_be_expedited(context().db.connection(), row)
     what = f"{found['name']} {found['version']}" if found is not None else "no update"
 
     def do() -> Done:
         if found is None:
-            raise ConflictError("there is no update that this device has been granted and has not finished")
+            raise ConflictError("there is no update for this device that it does not run already")
         here = context()
         steering.expedite_device(here.db, found["update_id"], str(device_id), who(), here.clock())
         return Done(f"{name} is expedited to {what}", back)

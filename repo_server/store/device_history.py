@@ -10,6 +10,9 @@ from repo_server.store import heartbeats
 
 _UPDATES = """SELECT device_updates.*, name, updates.version, channel, state FROM device_updates
  JOIN updates ON updates.id = update_id WHERE device_id = ? ORDER BY update_id DESC LIMIT ?"""
+_NEWEST = """SELECT updates.id AS update_id, name, updates.version, status FROM updates
+ LEFT JOIN device_updates ON update_id = updates.id AND device_id = ? WHERE name = ? AND channel = ?
+ AND state <> 'withdrawn' ORDER BY updates.id DESC LIMIT 1"""
 _EVENTS = """SELECT * FROM (SELECT * FROM device_update_events WHERE device_id = ? AND update_id = ?
  ORDER BY id DESC LIMIT ?) ORDER BY id"""
 
@@ -35,8 +38,12 @@ def heartbeats_of(connection: sqlite3.Connection, row: sqlite3.Row, most: int) -
     return heartbeats.list_page(connection, row, wire.PageQuery(limit=most)).items
 
 
-def can_be_expedited(connection: sqlite3.Connection, device_id: str) -> sqlite3.Row | None:
-    """The newest update that the device has begun or was granted, and has not finished well."""
-    rows = connection.execute(_UPDATES, (device_id, 1)).fetchall()
-    found: sqlite3.Row | None = next((row for row in rows if row["status"] != "succeeded"), None)
-    return found
+def can_be_expedited(connection: sqlite3.Connection, device: sqlite3.Row) -> sqlite3.Row | None:
+    """The newest update that is for the device, where it does not run it yet: its id, name and version.
+
+    Also one that it was not granted, as its wave is not open.
+    """
+    row: sqlite3.Row | None = connection.execute(
+        _NEWEST, (device["id"], device["assistant"], device["channel"])
+    ).fetchone()
+    return row if row is not None and row["status"] != "succeeded" and row["version"] != device["active"] else None

@@ -103,6 +103,17 @@ def test_an_update_that_failed_is_tried_once_more(desk: Desk) -> None:
     assert service.beat()["offer"]["expedited"] is True
 
 
+def test_a_device_that_waits_for_its_wave_need_not(desk: Desk) -> None:
+    service, browser = desk.service, desk.as_("operator")
+    service.register()
+    waves = [{"group": "canary", "dwell_seconds": 86_400}, {"percent": 100}]
+    service.announce(rollout={"waves": waves, "failure_limit": None})
+    assert service.beat()["withheld"]["reason"] == "NOT_IN_WAVE"
+    assert f"{PAGE}/expedite" in browser.get(PAGE).text
+    assert browser.post(f"{PAGE}/expedite").status_code == 303
+    assert service.beat()["offer"]["version"] == "1.1.0"
+
+
 def test_letting_in_and_turning_away(desk: Desk) -> None:
     service, browser = desk.service, desk.as_("operator")
     service.register(Preset(approval=True))
