@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from repo_server import times
+from repo_server.ids import sha256_hex
 from tests.desk.conftest import Desk
 from tests.seeding import NOW
 from tests.seeding.people import NAMES
@@ -24,8 +25,8 @@ def test_a_key_signs_in_and_the_menu_signs_out(desk: Desk) -> None:
     page.wait_for_url("**/devices")
     (cookie,) = visitor.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
-    of_key = "SELECT sessions.id FROM sessions JOIN api_keys ON api_keys.id = key_id WHERE name = ?"
-    session = desk.rows(f"{of_key} ORDER BY sessions.id DESC LIMIT 1", NAMES["operator"])[0]["id"]
+    secret_sha256 = sha256_hex(cookie["value"])
+    session = desk.rows("SELECT id FROM sessions WHERE secret_sha256 = ?", secret_sha256)[0]["id"]
     assert desk.audited(session) == [(f"key:{NAMES['operator']}", "session.create")]
 
     page.locator("summary", has_text=NAMES["operator"]).click()
