@@ -61,6 +61,10 @@ BY_STATE = {
 }
 
 
+ENDED_BY_EXPEDITING = frozenset({Reason.NOT_IN_WAVE, Reason.FAILED_HERE})
+"""Reasons that an operator may set aside for one device."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpdateFacts:
     """One update on the device's channel, of the device's assistant."""
@@ -131,6 +135,13 @@ class Nothing:
 
 
 Decision = Grant | Withhold | Nothing
+
+
+def update_to_expedite(decision: Decision) -> UpdateFacts | None:
+    """The update that the device would get if an operator expedited it there; None where that would change nothing."""
+    if isinstance(decision, Withhold) and decision.reason in ENDED_BY_EXPEDITING:
+        return decision.update
+    return None
 
 
 def grant(device: DeviceFacts, updates: Sequence[UpdateFacts], now: datetime) -> Decision:

@@ -6,11 +6,11 @@ import hmac
 import sqlite3
 from datetime import datetime
 
-from repo_server import answers, wire
+from repo_server import answers, offers, wire
 from repo_server.config import Settings
 from repo_server.db import Database, Durability
 from repo_server.errors import GoneError
-from repo_server.grant import Decision, DeviceFacts, Grant, Nothing, Withhold, grant
+from repo_server.grant import Decision, Grant, Nothing, Withhold, grant
 from repo_server.store import clones, devices, heartbeats, progress, updates
 
 FAILED = "repo_server.heartbeat_failed"
@@ -50,16 +50,7 @@ def beat(
             clones.notice(connection, row, heartbeat, now)
         heartbeats.record(connection, row, heartbeat, interval_seconds=interval_seconds, deadlines=deadlines, now=now)
         known = progress.known(connection, row["id"])
-        facts = DeviceFacts(
-            debian=row["debian"],
-            architecture=row["architecture"],
-            installed=heartbeat.assistant.installed,
-            active=heartbeat.assistant.active,
-            hold=row["hold"],
-            updates=known,
-            id=row["id"],
-            group=row["group_name"],
-        )
+        facts = offers.facts(row, heartbeat.assistant.installed, heartbeat.assistant.active, known)
         name, channel = heartbeat.assistant.name, row["channel"]
         decision: Decision = Nothing()
         if row["state"] == devices.ACTIVE:

@@ -6,11 +6,12 @@ import uuid
 
 from flask import Blueprint, Response
 
-from repo_server import answers, enrollment, privacy
+from repo_server import answers, enrollment, offers, privacy
 from repo_server.context import context
 from repo_server.desk import page, words
-from repo_server.desk.device_words import shown
+from repo_server.desk.device_words import offered, shown
 from repo_server.desk.hours import by_hour
+from repo_server.grant import update_to_expedite
 from repo_server.roles import Right
 from repo_server.store import device_history, devices
 from repo_server.store.reading import snapshot
@@ -32,7 +33,7 @@ def one(device_id: uuid.UUID) -> Response:
         row = enrollment.device(connection, str(device_id))
         beats = device_history.heartbeats_of(connection, row, _DAY_OF_HEARTBEATS)
         passed = device_history.updates(connection, str(device_id), _UPDATES, _EVENTS)
-        expeditable = device_history.can_be_expedited(connection, row)
+        decision = offers.decision(connection, row, now)
     return page.render(
         "device.html",
         one=shown(devices.answer(row, now), now),
@@ -40,7 +41,8 @@ def one(device_id: uuid.UUID) -> Response:
         hours=by_hour(beats, now),
         beats=beats[:_LISTED],
         passed=passed,
-        expeditable=expeditable,
+        offered=offered(decision),
+        expeditable=update_to_expedite(decision) is not None,
         words=words,
     )
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from repo_server import answers
 from repo_server.desk import words
 from repo_server.desk.words import GateSaid, Kind, Said
+from repo_server.grant import Decision, Grant, Withhold
 from repo_server.lifecycle import FAILURES, Stuck
 
 
@@ -40,6 +41,16 @@ def shown(device: answers.Device, now: datetime, stuck: Stuck | None = None) -> 
         ),
         notes=_notes(device, stuck),
     )
+
+
+def offered(decision: Decision) -> GateSaid:
+    """What the server has for a device."""
+    if isinstance(decision, Grant):
+        return GateSaid(Kind.OK, f"{decision.update.version} may be installed", words.urgency(decision.urgency).text)
+    if isinstance(decision, Withhold):
+        why = words.reason(decision.reason)
+        return GateSaid(why.kind, f"{decision.update.version} is kept back", why.text, why.mend, decision.reason)
+    return GateSaid(Kind.IDLE, "nothing newer")
 
 
 def _notes(device: answers.Device, stuck: Stuck | None) -> list[Said]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated
-from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 from pydantic import Field, ValidationError
@@ -12,7 +11,7 @@ from pydantic import Field, ValidationError
 from repo_server import wire
 from repo_server.body import sentence
 from repo_server.context import context
-from repo_server.desk import page, words
+from repo_server.desk import addresses, page, words
 from repo_server.desk.device_words import shown
 from repo_server.errors import InvalidError
 from repo_server.lifecycle import Status
@@ -81,10 +80,7 @@ def _query() -> tuple[ListQuery, dict[str, str]]:
 
 
 def _address(given: dict[str, str], **change: str | None) -> str:
-    """The list with other parameters; None leaves one out. A cursor is of one list only, so it goes with any change."""
-    kept = {name: value for name, value in given.items() if name != "cursor"} | change
-    query = urlencode({name: value for name, value in kept.items() if value is not None})
-    return f"{ADDRESS}?{query}" if query else ADDRESS
+    return addresses.anew(ADDRESS, given, **change)
 
 
 def _is_at(change: dict[str, str], narrowed: dict[str, str]) -> bool:

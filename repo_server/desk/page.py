@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, ParamSpec
 from urllib.parse import quote, unquote, urlencode
 
-from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, request
+from flask import Blueprint, Flask, Response, g, redirect, render_template, request
 
 from repo_server import auth, session_cookie
 from repo_server.context import context
@@ -27,6 +27,8 @@ _P = ParamSpec("_P")
 RIGHT = "desk_right"
 """On a view: what it asks for."""
 SIGN_IN = "/sign-in"
+BOTH = ("GET", "POST")
+"""What the address of an action takes."""
 CSRF_FIELD = "csrf_token"
 LIVE_HEADER = "X-Live"
 """With what a page's script asks by itself."""
@@ -89,6 +91,16 @@ class Action:
     """A template with the form's fields; ``request.form`` holds what was typed before."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """For that template."""
+
+
+def doing(work: Callable[[], object], words: str, to: str) -> Callable[[], Done]:
+    """For ``Action.do``: to do it, and then tell ``words`` on the page ``to``."""
+
+    def do() -> Done:
+        work()
+        return Done(words, to)
+
+    return do
 
 
 def page(right: Right) -> Callable[[Callable[_P, Response]], Callable[_P, Response]]:
@@ -198,7 +210,9 @@ def install(app: Flask) -> None:
     def finished(response: Response) -> Response:
         if not is_for_people():
             return response
-        if response.status_code >= HTTPStatus.BAD_REQUEST and response.mimetype == "application/json":
+        # A stream that is refused is told so as programs are: a page instead of it would only be an error of its own.
+        reads_pages = request.accept_mimetypes.accept_html
+        if reads_pages and response.status_code >= HTTPStatus.BAD_REQUEST and response.mimetype == "application/json":
             response = _error(response)
         response.headers.extend(_HEADERS)
         if request.endpoint == f"{blueprint.name}.static":
@@ -218,7 +232,6 @@ def _common() -> dict[str, Any]:
         "csrf_token": session_cookie.csrf_token(secret) if secret is not None else "",
         "now": context().clock(),
         "asset": assets.url,
-        "parts": current_app.blueprints,
     }
 
 

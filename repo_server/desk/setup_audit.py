@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from http import HTTPStatus
-from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
 from repo_server.context import context
-from repo_server.desk import audit_words, page
+from repo_server.desk import addresses, audit_words, page
 from repo_server.desk.problems import validated
 from repo_server.roles import Right
 from repo_server.store import audit
@@ -43,9 +41,9 @@ def show() -> Response:
         typed=typed,
         problems=problems,
         actions=[("", "everything"), *audit_words.ACTIONS.items()],
-        next_page=_address(typed, found.next_cursor) if found is not None and found.next_cursor else None,
-        first_page=_address(typed) if cursor else None,
-        filtered=lambda **more: _address(typed | more),
+        next_page=addresses.anew(PAGE, typed, cursor=found.next_cursor) if found and found.next_cursor else None,
+        first_page=addresses.build(PAGE, typed) if cursor else None,
+        filtered=lambda **more: addresses.build(PAGE, typed | more),
     )
 
 
@@ -55,8 +53,3 @@ def instant(text: str) -> str:
         return text
     day, _, time = text.partition("T")
     return f"{day}T{time or '00:00'}{':00' if time.count(':') < 2 else ''}Z"  # noqa: PLR2004 - hours:minutes:seconds
-
-
-def _address(filters: Mapping[str, str], cursor: str | None = None) -> str:
-    query = urlencode({**filters, **({"cursor": cursor} if cursor else {})})
-    return f"{PAGE}?{query}" if query else PAGE

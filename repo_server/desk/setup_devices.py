@@ -11,9 +11,10 @@ from repo_server import administration, body, freshness, wire
 from repo_server.answers_identity import EnrollmentToken, NewEnrollmentToken
 from repo_server.auth import who
 from repo_server.context import context
-from repo_server.desk import lifetimes, page, qr
+from repo_server.desk import addresses, lifetimes, page, qr
+from repo_server.desk.forms import NOTHING_MADE, filled, typed
 from repo_server.desk.new_pi import DEBIAN_RELEASES, FILE, KEYRING, SETTINGS, SOURCE, NewPi, PiRequest
-from repo_server.desk.page import Action, Done
+from repo_server.desk.page import Action, Done, doing
 from repo_server.desk.problems import number, placed, sentence, validated
 from repo_server.errors import InvalidError, NotFoundError
 from repo_server.roles import Right
@@ -24,7 +25,6 @@ blueprint = Blueprint("desk_setup_devices", __name__)
 PAGE = "/setup/devices"
 _CHANNEL = "stable"
 """That a device follows of itself."""
-_NOTHING_MADE = "nothing was made yet; look at what is marked below"
 _RECOVERY = (
     "After a restore from an older backup this server does not know the devices that registered since.",
     "While a recovery is open they may ask for approval with the token that each has itself. There is no secret.",
@@ -44,13 +44,13 @@ def show() -> Response:
     return page.render(
         "setup_devices.html",
         tokens=[(one, lifetimes.of_token(one, now), lifetimes.uses_left(one)) for one in found.items],
-        next_page=f"{PAGE}?cursor={found.next_cursor}" if found.next_cursor else None,
+        next_page=addresses.build(PAGE, {"cursor": found.next_cursor}) if found.next_cursor else None,
         first_page=PAGE if query.cursor else None,
         all_wait=here.settings.approve_devices,
     )
 
 
-@blueprint.route(f"{PAGE}/new", methods=["GET", "POST"])
+@blueprint.route(f"{PAGE}/new", methods=page.BOTH)
 @page.action(Right.ADMINISTER)
 def create() -> Action:
     """A token, and with it what goes on a Pi; the secret is in this answer and nowhere else."""
@@ -83,16 +83,16 @@ def create() -> Action:
     )
 
 
-@blueprint.route(f"{PAGE}/recovery", methods=["GET", "POST"])
+@blueprint.route(f"{PAGE}/recovery", methods=page.BOTH)
 @page.action(Right.ADMINISTER)
 def recover() -> Action:
     """After a restore: a token that nobody presents."""
     problems: dict[str, str] = {}
 
     def do() -> Done:
-        asked = _checked({**_filled("name"), "recovery": True}, problems)
+        asked = _checked({**filled("name"), "recovery": True}, problems)
         if asked is None:
-            raise InvalidError(_NOTHING_MADE)
+            raise InvalidError(NOTHING_MADE)
         made = _make(asked, problems)
         return Done(f"“{made.name}” is open: devices that are not known here may ask for approval.", PAGE)
 
@@ -107,7 +107,7 @@ def recover() -> Action:
     )
 
 
-@blueprint.route(f"{PAGE}/<uuid:token_id>/revoke", methods=["GET", "POST"])
+@blueprint.route(f"{PAGE}/<uuid:token_id>/revoke", methods=page.BOTH)
 @page.action(Right.ADMINISTER)
 def revoke(token_id: uuid.UUID) -> Action:
     """Nobody registers with it any more."""
@@ -117,24 +117,24 @@ def revoke(token_id: uuid.UUID) -> Action:
         raise NotFoundError("there is no such enrollment token")
     token = EnrollmentToken(**credentials.enrollment_token_values(row))
 
-    def do() -> Done:
+    def revoke_it() -> None:
         administration.revoke_enrollment_token(here.db, token.id, who(), here.clock())
-        return Done(f"“{token.name}” is revoked.", PAGE)
 
     after = (
         "Devices that have not asked yet cannot come back with it. Those that wait go on waiting for approval."
         if token.recovery
         else "No further device registers with it. Devices that are registered stay so."
     )
+    do = doing(revoke_it, f"“{token.name}” is revoked.", PAGE)
     return Action(f"Revoke “{token.name}”?", (after,), "Revoke", PAGE, do, danger=True)
 
 
 def _create(problems: dict[str, str]) -> Response:
-    asked_pi, wrong = validated(PiRequest, _filled(*_PI))
+    asked_pi, wrong = validated(PiRequest, filled(*_PI))
     problems.update(wrong)
-    asked = _checked({**_filled(*_TEXTS), "approval": "approval" in request.form}, problems)
+    asked = _checked({**filled(*_TEXTS), "approval": "approval" in request.form}, problems)
     if asked is None or asked_pi is None:
-        raise InvalidError(_NOTHING_MADE)
+        raise InvalidError(NOTHING_MADE)
     made = _make(asked, problems)
     pi = NewPi(asked_pi, made.channel or _CHANNEL, made.secret or "")
     return page.render(
@@ -152,10 +152,10 @@ def _create(problems: dict[str, str]) -> Response:
 
 def _checked(asked: dict[str, object], problems: dict[str, str]) -> EnrollmentTokenRequest | None:
     """What is asked for, with uses and end as they were typed; None where something is wrong, which goes by field."""
-    if _typed("uses"):
-        asked["uses"] = number(_typed("uses"))
+    if typed("uses"):
+        asked["uses"] = number(typed("uses"))
     try:
-        asked["expires_at"] = lifetimes.until(_typed("expires"), context().clock())
+        asked["expires_at"] = lifetimes.until(typed("expires"), context().clock())
     except ValueError as error:
         problems["expires"] = sentence(str(error))
     given, wrong = validated(EnrollmentTokenRequest, asked)
@@ -171,13 +171,4 @@ def _make(asked: EnrollmentTokenRequest, problems: dict[str, str]) -> NewEnrollm
     except InvalidError as error:
         found = placed(error, ("uses", "expires_at"))
         problems.update({{"expires_at": "expires"}.get(name, name): words for name, words in found.items()})
-        raise InvalidError(_NOTHING_MADE) from error
-
-
-def _typed(name: str) -> str:
-    return request.form.get(name, "").strip()
-
-
-def _filled(*names: str) -> dict[str, object]:
-    """What was typed, without fields that were left empty."""
-    return {name: _typed(name) for name in names if _typed(name)}
+        raise InvalidError(NOTHING_MADE) from error

@@ -11,8 +11,9 @@ from repo_server import administration, body, session_cookie, sessions, wire, wi
 from repo_server.answers_identity import ApiKey
 from repo_server.auth import who
 from repo_server.context import context
-from repo_server.desk import lifetimes, page
-from repo_server.desk.page import Action, Done
+from repo_server.desk import addresses, lifetimes, page
+from repo_server.desk.forms import NOTHING_MADE, filled, typed
+from repo_server.desk.page import Action, doing
 from repo_server.desk.problems import placed, sentence, validated
 from repo_server.errors import InvalidError, NotFoundError
 from repo_server.roles import Right, Role
@@ -24,7 +25,6 @@ from repo_server.store.sessions import Session
 blueprint = Blueprint("desk_setup_keys", __name__)
 PAGE = "/setup/keys"
 SESSIONS = "/setup/sessions"
-_NOTHING_MADE = "nothing was made yet; look at what is marked below"
 ROLES = {
     Role.VIEWER: "sees devices, updates and events",
     Role.OPERATOR: "also steers: holds, waves, pauses, approves devices",
@@ -45,12 +45,12 @@ def show() -> Response:
     return page.render(
         "setup_keys.html",
         keys=[(one, lifetimes.of_key(one, now), used.get(one.id)) for one in found.items],
-        next_page=f"{PAGE}?cursor={found.next_cursor}" if found.next_cursor else None,
+        next_page=addresses.build(PAGE, {"cursor": found.next_cursor}) if found.next_cursor else None,
         first_page=PAGE if query.cursor else None,
     )
 
 
-@blueprint.route(f"{PAGE}/new", methods=["GET", "POST"])
+@blueprint.route(f"{PAGE}/new", methods=page.BOTH)
 @page.action(Right.ADMINISTER)
 def create() -> Action:
     """A key; its secret is in this answer and nowhere else."""
@@ -70,7 +70,7 @@ def create() -> Action:
     )
 
 
-@blueprint.route(f"{PAGE}/<uuid:key_id>/revoke", methods=["GET", "POST"])
+@blueprint.route(f"{PAGE}/<uuid:key_id>/revoke", methods=page.BOTH)
 @page.action(Right.ADMINISTER)
 def revoke(key_id: uuid.UUID) -> Action:
     """It is good for nothing from then on."""
@@ -80,9 +80,8 @@ def revoke(key_id: uuid.UUID) -> Action:
         raise NotFoundError("there is no such API key")
     key = ApiKey(**credentials.api_key_values(row))
 
-    def do() -> Done:
+    def revoke_it() -> None:
         administration.revoke_api_key(here.db, key.id, who(), here.clock())
-        return Done(f"“{key.name}” is revoked.", PAGE)
 
     sentences = [f"It is a key of the role {key.role}. Who uses it is refused from the next request on."]
     sentences.append(
@@ -90,6 +89,7 @@ def revoke(key_id: uuid.UUID) -> Action:
         if key.id == g.desk_key.id
         else "Browsers that have signed in with it are signed out."
     )
+    do = doing(revoke_it, f"“{key.name}” is revoked.", PAGE)
     return Action(f"Revoke “{key.name}”?", tuple(sentences), "Revoke", PAGE, do, danger=True)
 
 
@@ -105,7 +105,7 @@ def own_sessions() -> Response:
     )
 
 
-@blueprint.route(f"{SESSIONS}/<uuid:session_id>/end", methods=["GET", "POST"])
+@blueprint.route(f"{SESSIONS}/<uuid:session_id>/end", methods=page.BOTH)
 @page.action(Right.VIEW)
 def end_session(session_id: uuid.UUID) -> Action:
     """Sign out somewhere else."""
@@ -114,10 +114,7 @@ def end_session(session_id: uuid.UUID) -> Action:
     if found is None:
         raise NotFoundError("there is no such session of your key, or it has ended")
 
-    def do() -> Done:
-        sessions.end(here.db, found, here.clock())
-        return Done("The session has ended.", SESSIONS)
-
+    do = doing(lambda: sessions.end(here.db, found, here.clock()), "The session has ended.", SESSIONS)
     words = "Whoever uses it has to sign in again."
     if found.id == _this_session():
         words = "It is the session of this browser: you will be signed out."
@@ -126,22 +123,20 @@ def end_session(session_id: uuid.UUID) -> Action:
 
 def _create(problems: dict[str, str]) -> Response:
     here, now = context(), context().clock()
-    asked: dict[str, object] = {
-        name: request.form[name].strip() for name in ("name", "role") if request.form.get(name, "").strip()
-    }
+    asked = filled("name", "role")
     try:
-        asked["expires_at"] = lifetimes.until(request.form.get("expires", ""), now)
+        asked["expires_at"] = lifetimes.until(typed("expires"), now)
     except ValueError as error:
         problems["expires"] = sentence(str(error))
     given, wrong = validated(wire_identity.ApiKeyRequest, asked)
     problems.update(wrong)
     if given is None or problems:
-        raise InvalidError(_NOTHING_MADE)
+        raise InvalidError(NOTHING_MADE)
     try:
         made = administration.create_api_key(here.db, given, who(), now)
     except InvalidError as error:
         problems["expires"] = placed(error, ("expires_at",)).get("expires_at", str(error))
-        raise InvalidError(_NOTHING_MADE) from error
+        raise InvalidError(NOTHING_MADE) from error
     return page.render(
         "setup_new_key.html", HTTPStatus.CREATED, key=made, server=request.root_url.rstrip("/"), may_do=ROLES[made.role]
     )

@@ -17,7 +17,7 @@ from repo_server.session_life import ends_at
 blueprint = Blueprint("desk_signing_in", __name__)
 
 
-@blueprint.route(page.SIGN_IN, methods=["GET", "POST"])
+@blueprint.route(page.SIGN_IN, methods=page.BOTH)
 def sign_in() -> Response:
     """Ask for a key, and exchange it for a session; the key stays out of the browser."""
     if request.method != "POST":
@@ -49,7 +49,7 @@ def sign_out() -> Response:
     """The cookie is worthless from now on, also to who has copied it."""
     page.enter(None, use=False)
     here = context()
-    found, _ = auth.session(use=False, csrf_token=request.form.get("csrf_token", ""))
+    found, _ = auth.session(use=False, csrf_token=request.form.get(page.CSRF_FIELD, ""))
     sessions.end(here.db, found, here.clock())
     response = page.done(page.Done("You have signed out.", page.SIGN_IN))
     session_cookie.take_back(response)

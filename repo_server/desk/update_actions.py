@@ -16,7 +16,8 @@ from repo_server.auth import who
 from repo_server.body import sentence
 from repo_server.context import context
 from repo_server.desk import page, update_view, update_words
-from repo_server.desk.page import Action, Done
+from repo_server.desk.forms import typed
+from repo_server.desk.page import Action, Done, doing
 from repo_server.desk.update_view import Progress
 from repo_server.desk.updates import tallies
 from repo_server.errors import ConflictError, InvalidError
@@ -25,7 +26,6 @@ from repo_server.store.reading import snapshot
 from repo_server.waves import Rollout, Wave
 
 blueprint = Blueprint("desk_update_actions", __name__)
-_BOTH = ["GET", "POST"]
 _SHOWN = 40
 """Characters of what somebody typed."""
 _N = TypeVar("_N", int, float)
@@ -45,7 +45,7 @@ class _Asked:
         return _page(self.row["id"])
 
 
-@blueprint.route("/updates/<uuid:update_id>/pause", methods=_BOTH)
+@blueprint.route("/updates/<uuid:update_id>/pause", methods=page.BOTH)
 @page.action(Right.OPERATE)
 def pause(update_id: uuid.UUID) -> Action:
     """Devices that have not begun wait."""
@@ -54,7 +54,7 @@ def pause(update_id: uuid.UUID) -> Action:
     return Action(f"Pause {asked.name}", sentences, "Pause", asked.back, _do(asked, steering.pause, "is paused"))
 
 
-@blueprint.route("/updates/<uuid:update_id>/resume", methods=_BOTH)
+@blueprint.route("/updates/<uuid:update_id>/resume", methods=page.BOTH)
 @page.action(Right.OPERATE)
 def resume(update_id: uuid.UUID) -> Action:
     """Begin, or go on."""
@@ -66,7 +66,7 @@ def resume(update_id: uuid.UUID) -> Action:
     return Action(f"{verb} {asked.name}", sentences, verb, asked.back, _do(asked, steering.resume, done))
 
 
-@blueprint.route("/updates/<uuid:update_id>/halt", methods=_BOTH)
+@blueprint.route("/updates/<uuid:update_id>/halt", methods=page.BOTH)
 @page.action(Right.OPERATE)
 def halt(update_id: uuid.UUID) -> Action:
     """Stop because something is wrong."""
@@ -76,7 +76,7 @@ def halt(update_id: uuid.UUID) -> Action:
     return Action(f"Halt {asked.name}", sentences, "Halt", asked.back, do, danger=True)
 
 
-@blueprint.route("/updates/<uuid:update_id>/expedite", methods=_BOTH)
+@blueprint.route("/updates/<uuid:update_id>/expedite", methods=page.BOTH)
 @page.action(Right.OPERATE)
 def expedite(update_id: uuid.UUID) -> Action:
     """Waves no longer count."""
@@ -87,7 +87,7 @@ def expedite(update_id: uuid.UUID) -> Action:
     return Action(f"Expedite {asked.name}", sentences, "Expedite", asked.back, do, danger=True)
 
 
-@blueprint.route("/updates/<uuid:update_id>/withdraw", methods=_BOTH)
+@blueprint.route("/updates/<uuid:update_id>/withdraw", methods=page.BOTH)
 @page.action(Right.WITHDRAW)
 def withdraw(update_id: uuid.UUID) -> Action:
     """Take it back for good."""
@@ -98,27 +98,21 @@ def withdraw(update_id: uuid.UUID) -> Action:
         row = steering.found(context().db.connection(), str(update_id))
         name = f"{row['name']} {row['version']} on {row['channel']}"
         sentences = update_words.withdraw_for_builders()
-    back = _page(str(update_id))
-
-    def do() -> Done:
-        here = context()
-        steering.withdraw(here.db, str(update_id), who(), here.clock())
-        return Done(f"{name} is withdrawn", back)
-
+    back, here = _page(str(update_id)), context()
+    do = doing(lambda: steering.withdraw(here.db, str(update_id), who(), here.clock()), f"{name} is withdrawn", back)
     return Action(f"Withdraw {name}", sentences, "Withdraw", back, do, danger=True)
 
 
-@blueprint.route("/updates/<uuid:update_id>/rollout", methods=_BOTH)
+@blueprint.route("/updates/<uuid:update_id>/rollout", methods=page.BOTH)
 @page.action(Right.OPERATE)
 def change(update_id: uuid.UUID) -> Action:
     """Other waves, another failure limit."""
     asked = _asked(update_id)
     rollout = asked.progress.rollout
 
-    def do() -> Done:
+    def change_it() -> None:
         here = context()
         steering.change(here.db, asked.row["id"], _given(rollout), who(), here.clock())
-        return Done(f"The rollout of {asked.name} is changed", asked.back)
 
     opened, limit = rollout.waves[: len(rollout.opening.opened)], rollout.limit
     values = {
@@ -137,7 +131,7 @@ def change(update_id: uuid.UUID) -> Action:
         update_words.change(rollout),
         "Change",
         asked.back,
-        do,
+        doing(change_it, f"The rollout of {asked.name} is changed", asked.back),
         fields="desk/update_rollout.html",
         values=values,
     )
@@ -152,12 +146,8 @@ def _asked(update_id: uuid.UUID) -> _Asked:
 
 
 def _do(asked: _Asked, steer: Callable[..., answers.Update], done: str) -> Callable[[], Done]:
-    def do() -> Done:
-        here = context()
-        steer(here.db, asked.row["id"], who(), here.clock())
-        return Done(f"{asked.name} {done}", asked.back)
-
-    return do
+    here = context()
+    return doing(lambda: steer(here.db, asked.row["id"], who(), here.clock()), f"{asked.name} {done}", asked.back)
 
 
 def _page(update_id: str) -> str:
@@ -188,7 +178,7 @@ def _change(rollout: Rollout) -> wire.RolloutChange:
         raise ConflictError("a wave has opened since the form was shown; look at the waves that are to come once more")
     parts = [waves.written(opened[:-1])] if len(opened) > 1 else []
     if opened:
-        parts.append(f"{waves.named(opened[-1])}:{form.get('dwell', '').strip()}")
+        parts.append(f"{waves.named(opened[-1])}:{typed('dwell')}")
     whole = waves.parse(",".join([*parts, form.get("waves", "")]))
     return wire.RolloutChange(waves=[_wave(one) for one in whole], failure_limit=limit)
 
@@ -199,7 +189,7 @@ def _wave(one: Wave) -> wire.WaveGiven:
 
 
 def _limit() -> wire.FailureLimitGiven | None:
-    numbers = [request.form.get(name, "").strip() for name in ("percent", "count")]
+    numbers = [typed(name) for name in ("percent", "count")]
     if "unlimited" in request.form:
         if any(numbers):
             raise InvalidError("clear the failure limit's numbers, or let it halt by itself: both cannot be meant")
@@ -213,7 +203,7 @@ def _limit() -> wire.FailureLimitGiven | None:
 
 def _number(name: str, kind: Callable[[str], _N]) -> _N | None:
     """A field of the form; None where it was left empty. Raises ``InvalidError``."""
-    given = request.form.get(name, "").strip()
+    given = typed(name)
     try:
         return kind(given) if given else None
     except ValueError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from typing import Annotated, Literal
-from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
@@ -14,7 +13,7 @@ from pydantic import Field
 from repo_server import body, events, standing, steering, wire
 from repo_server.context import KEY as CONTEXT
 from repo_server.context import context
-from repo_server.desk import page, update_view, update_words, words
+from repo_server.desk import addresses, page, update_view, update_words, words
 from repo_server.lifecycle import FAILURES
 from repo_server.roles import Right
 from repo_server.standing import Part
@@ -146,9 +145,7 @@ def plan(update_id: uuid.UUID) -> Response:
 
 def address(**changes: object) -> str:
     """The page that is looked at with other parameters (None: without it), from its beginning unless told."""
-    given = {**request.args.to_dict(), "cursor": None, **changes}
-    query = urlencode({name: value for name, value in given.items() if value is not None})
-    return f"{request.path}?{query}" if query else request.path
+    return addresses.anew(request.path, request.args.to_dict(), **changes)
 
 
 def _numbers(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, int]:

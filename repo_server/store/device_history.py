@@ -10,9 +10,6 @@ from repo_server.store import heartbeats
 
 _UPDATES = """SELECT device_updates.*, name, updates.version, channel, state FROM device_updates
  JOIN updates ON updates.id = update_id WHERE device_id = ? ORDER BY update_id DESC LIMIT ?"""
-_NEWEST = """SELECT updates.id AS update_id, name, updates.version, status FROM updates
- LEFT JOIN device_updates ON update_id = updates.id AND device_id = ? WHERE name = ? AND channel = ?
- AND state <> 'withdrawn' ORDER BY updates.id DESC LIMIT 1"""
 _EVENTS = """SELECT * FROM (SELECT * FROM device_update_events WHERE device_id = ? AND update_id = ?
  ORDER BY id DESC LIMIT ?) ORDER BY id"""
 
@@ -36,14 +33,3 @@ def updates(connection: sqlite3.Connection, device_id: str, most: int, events: i
 def heartbeats_of(connection: sqlite3.Connection, row: sqlite3.Row, most: int) -> list[answers.Heartbeat]:
     """The ``most`` newest, the newest first."""
     return heartbeats.list_page(connection, row, wire.PageQuery(limit=most)).items
-
-
-def can_be_expedited(connection: sqlite3.Connection, device: sqlite3.Row) -> sqlite3.Row | None:
-    """The newest update that is for the device, where it does not run it yet: its id, name and version.
-
-    Also one that it was not granted, as its wave is not open.
-    """
-    row: sqlite3.Row | None = connection.execute(
-        _NEWEST, (device["id"], device["assistant"], device["channel"])
-    ).fetchone()
-    return row if row is not None and row["status"] != "succeeded" and row["version"] != device["active"] else None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from repo_server.answers import Heartbeat
 from repo_server.desk.hours import HOURS, by_hour
 from repo_server.store.credentials import Preset
-from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, registration, status
+from tests.support.fleet_bodies import DEVICE, OTHER_DEVICE, announcement, registration, status
 from tests.unit.repo_server.desk.conftest import Desk
 
 PAGE = f"/devices/{DEVICE}"
@@ -94,7 +94,7 @@ def test_an_update_that_failed_is_tried_once_more(desk: Desk) -> None:
     service, browser = desk.service, desk.as_("operator")
     service.register()
     nothing = browser.post(f"{PAGE}/expedite")
-    assert (nothing.status_code, "There is no update" in nothing.text) == (409, True)
+    assert (nothing.status_code, "Neither a wave nor a failure" in nothing.text) == (409, True)
     update = service.announce()
     service.beat()
     service.report(update, status(1, "refreshed"), status(2, "failed"))
@@ -109,9 +109,34 @@ def test_a_device_that_waits_for_its_wave_need_not(desk: Desk) -> None:
     waves = [{"group": "canary", "dwell_seconds": 86_400}, {"percent": 100}]
     service.announce(rollout={"waves": waves, "failure_limit": None})
     assert service.beat()["withheld"]["reason"] == "NOT_IN_WAVE"
-    assert f"{PAGE}/expedite" in browser.get(PAGE).text
+    page = browser.get(PAGE).text
+    assert "1.1.0 is kept back" in page
+    assert "its wave is not open yet" in page
+    assert f"{PAGE}/expedite" in page
     assert browser.post(f"{PAGE}/expedite").status_code == 303
+    assert "1.1.0 may be installed" in browser.get(PAGE).text
     assert service.beat()["offer"]["version"] == "1.1.0"
+
+
+@pytest.mark.parametrize("what", ["another target", "lower", "paused", "succeeded"])
+def test_nothing_is_expedited_that_expediting_does_not_bring(desk: Desk, what: str) -> None:
+    """What the server would grant decides, not which release was announced last."""
+    service, browser = desk.service, desk.as_("operator")
+    service.register()
+    packages = [package | {"debian": "sid"} for package in announcement("1.1.0")["packages"]]
+    update = service.announce(
+        "0.9.0" if what == "lower" else "1.1.0", **({"packages": packages} if what == "another target" else {})
+    )
+    service.beat()
+    if what == "paused":
+        service.steer(update, "pause")
+    if what == "succeeded":
+        for number, word in enumerate(("refreshed", "installing", "succeeded"), start=1):
+            service.report(update, status(number, word))
+        service.beat("1.1.0")
+    assert f"{PAGE}/expedite" not in browser.get(PAGE).text
+    refused = browser.post(f"{PAGE}/expedite")
+    assert (refused.status_code, "Neither a wave nor a failure" in refused.text) == (409, True)
 
 
 def test_letting_in_and_turning_away(desk: Desk) -> None:
