@@ -171,6 +171,7 @@ lock: setup ## resolve the Python dependencies anew into requirements.lock
 
 .PHONY: vendor
 vendor: setup ## bring what the pages use of others' scripts and icons (npm) into repo_server/desk/static/vendor
+	@command -v npm > /dev/null || { echo "npm is missing; install it (apt-get install npm), it is needed for this alone" >&2; exit 1; }
 	@cd repo_server/desk/vendor && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@$(PYTHON) repo_server/desk/vendor/copy.py
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+API_KEY_AHEAD = timedelta(days=14)
+"""How long before its end an API key is worth a word."""
+
 
 class Cause(StrEnum):
     """What is wrong; the worst first."""
@@ -70,8 +73,7 @@ class Patience:
     """A Pi has no clock of its own, and needs a while after each start."""
     reboot: timedelta = timedelta(days=7)
     paused: timedelta = timedelta(days=1)
-    api_key: timedelta = timedelta(days=14)
-    """Before it expires."""
+    api_key: timedelta = API_KEY_AHEAD
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,14 +72,13 @@ def difference(name: str, target: Target, before: Iterable[Package], after: Iter
     old = {_place(name, one): one for one in of_target(before, target)}
     new = {_place(name, one): one for one in of_target(after, target)}
     both = [(old[place], new[place]) for place in new if place in old]
-    same = [(one, two) for one, two in both if _identity(one) == _identity(two)]
     have = {_identity(one) for one in old.values()}
     return Difference(
         target,
         added=[one for place, one in new.items() if place not in old],
         removed=[one for place, one in old.items() if place not in new],
         changed=[Changed(one, two) for one, two in both if _identity(one) != _identity(two)],
-        unchanged=[two for _, two in same],
+        unchanged=[two for one, two in both if _identity(one) == _identity(two)],
         download=_size(one for one in new.values() if _identity(one) not in have),
         whole=_size(new.values()),
     )

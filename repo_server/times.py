@@ -35,3 +35,8 @@ def parse(text: str) -> datetime:
 def parse_known(text: str | None) -> datetime | None:
     """``parse`` of a column that may be null."""
     return parse(text) if text is not None else None
+
+
+def hour_of(at: datetime) -> int:
+    """Whole hours since 1970."""
+    return int(at.timestamp()) // 3_600

@@ -9,7 +9,7 @@ from typing import Any
 
 from repo_server import times
 from repo_server.answers_identity import AuditEntry
-from repo_server.desk.filters import moment
+from repo_server.desk.filters import duration, moment
 from repo_server.grant import UpdateState
 
 ACTIONS = {
@@ -165,11 +165,4 @@ def _rollout(value: object) -> Iterator[Change]:
 def _wave(wave: Mapping[str, Any]) -> str:
     group, percent, dwell = wave.get("group"), wave.get("percent"), wave.get("dwell_seconds")
     who = f"the group {group}" if group is not None else f"{percent:g} %" if isinstance(percent, (int, float)) else "?"
-    return f"{who} for {_length(dwell)}" if isinstance(dwell, int) else who
-
-
-def _length(seconds: int) -> str:
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds and seconds % length == 0:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
+    return f"{who} for {duration(dwell)}" if isinstance(dwell, int) else who

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 WIDTH = 1000
-_LEAST = 6
+LEAST = 6
 """What is there can be seen, however few of how many it is."""
 
 
@@ -27,7 +27,7 @@ def bar(parts: Iterable[tuple[str, str, int]]) -> list[Segment]:
     """The parts that are not empty (word, text, count) side by side over ``WIDTH``; empty where all are."""
     there = [part for part in parts if part[2] > 0]
     total = sum(count for _, _, count in there)
-    widths = [max(WIDTH * count / total, _LEAST) for _, _, count in there]
+    widths = [max(WIDTH * count / total, LEAST) for _, _, count in there]
     scale = WIDTH / sum(widths) if widths else 1.0
     segments, x = [], 0.0
     for (word, text, count), width in zip(there, widths, strict=True):

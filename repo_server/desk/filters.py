@@ -20,7 +20,7 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 def install(app: Flask) -> None:
     """Make them the templates' filters."""
-    for function in (number, size, duration, moment, iso):
+    for function in (number, size, duration, moment, iso, capital):
         app.add_template_filter(function, function.__name__)
     app.add_template_filter(times.parse, "instant")  # from the text that the database holds
 
@@ -59,3 +59,8 @@ def moment(at: datetime) -> str:
 def iso(at: datetime) -> str:
     """For programs: ``2026-11-25T02:00:00Z``."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def capital(text: str) -> str:
+    """As the beginning of a sentence; the rest stays as it is."""
+    return text[:1].upper() + text[1:]

@@ -11,7 +11,7 @@ from repo_server.answers import Fleet
 from repo_server.attention import Patience, Section, rank
 from repo_server.context import context
 from repo_server.desk import concerns, fleet_charts, fleet_words, page, words
-from repo_server.desk.bars import WIDTH
+from repo_server.desk.bars import LEAST, WIDTH
 from repo_server.desk.update_view import segments
 from repo_server.desk.words import Why
 from repo_server.grant import UpdateState
@@ -84,4 +84,4 @@ def _waiting(reasons: Mapping[str, int]) -> list[Waiting]:
     """The most frequent first."""
     ordered = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
     most = max(reasons.values(), default=1)
-    return [Waiting(code, words.reason(code), count, max(WIDTH * count // most, 6)) for code, count in ordered]
+    return [Waiting(code, words.reason(code), count, max(WIDTH * count // most, LEAST)) for code, count in ordered]

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from repo_server.answers import Fleet, FleetSample
-from repo_server.store.history import hour_of
+from repo_server.times import hour_of
 from repo_server.versions import version_key
 
 NAMED = 7

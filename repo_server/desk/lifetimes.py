@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from repo_server import durations, times
 from repo_server.answers_identity import ApiKey, EnrollmentToken
-
-SOON = timedelta(days=14)
-"""How long before its end a key is marked."""
+from repo_server.attention import API_KEY_AHEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def of_key(key: ApiKey, now: datetime) -> Standing:
         return _REVOKED
     if key.expires_at is not None and key.expires_at <= now:
         return _EXPIRED
-    if key.expires_at is not None and key.expires_at - now <= SOON:
+    if key.expires_at is not None and key.expires_at - now <= API_KEY_AHEAD:
         return Standing("warn", "expires soon", good=True)
     return _GOOD
 

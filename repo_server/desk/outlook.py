@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from repo_server import waves
-from repo_server.desk.filters import duration, number
+from repo_server.desk.filters import capital, duration, number
 from repo_server.desk.update_words import devices, wave
 from repo_server.grant import UpdateState, Urgency
 from repo_server.standing import Part, Standing
@@ -78,19 +78,19 @@ def _once_resumed(now: Situation, *, begun: bool) -> list[Sentence]:
         return []
     left = max((due - now.stopped_at).total_seconds(), 0)
     when = f"{duration(left)} after it is resumed" if left else "as soon as it is resumed"
-    return [(f"{_capital(_wave(now, opened))} opens {when}.",)]
+    return [(f"{capital(_wave(now, opened))} opens {when}.",)]
 
 
 def _goes_on(now: Situation) -> list[Sentence]:
     rollout, opened = now.rollout, len(now.rollout.opening.opened)
     due = waves.next_at(rollout)
     if due is not None:
-        return [(f"{_capital(_wave(now, opened))} opens ", due, f", unless {_unless(now)}.")]
+        return [(f"{capital(_wave(now, opened))} opens ", due, f", unless {_unless(now)}.")]
     if rollout.expedited and opened < len(rollout.waves):
         first = "It was expedited: waves no longer count."
     else:
         first = "All waves are open."
-    return [(f"{first} {_capital(devices(now.standing.not_begun, 'has', 'have'))} yet to begin, each {_moment(now)}.",)]
+    return [(f"{first} {capital(devices(now.standing.not_begun, 'has', 'have'))} yet to begin, each {_moment(now)}.",)]
 
 
 def _unless(now: Situation) -> str:
@@ -107,7 +107,7 @@ def _still_at_work(now: Situation) -> list[Sentence]:
     under_way = now.standing[Part.UNDER_WAY]
     if not under_way:
         return []
-    return [(f"{_capital(devices(under_way, 'has begun and goes', 'have begun and go'))} on.",)]
+    return [(f"{capital(devices(under_way, 'has begun and goes', 'have begun and go'))} on.",)]
 
 
 def _wave(now: Situation, index: int) -> str:
@@ -116,7 +116,3 @@ def _wave(now: Situation, index: int) -> str:
 
 def _moment(now: Situation) -> str:
     return _MOMENT[now.urgency]
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]

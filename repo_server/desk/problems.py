@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from repo_server.desk.filters import capital
 from repo_server.errors import ApiError
 
 _T = TypeVar("_T", bound=BaseModel)
@@ -40,7 +41,7 @@ def number(text: str) -> int | str:
 def sentence(words: str) -> str:
     """``must be …``, as checks say it behind a field's name, as a sentence of its own."""
     whole = f"this {words}" if words.partition(" ")[0] in _VERBS else words
-    return f"{whole[:1].upper()}{whole[1:]}."
+    return f"{capital(whole)}."
 
 
 def _words(error: ErrorDetails) -> str:

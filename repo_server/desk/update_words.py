@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from repo_server import waves
-from repo_server.desk.filters import duration, number
+from repo_server.desk.filters import capital, duration, number
 from repo_server.desk.words import Kind, Said
 from repo_server.grant import UpdateState
 from repo_server.lifecycle import Stuck
@@ -196,4 +196,4 @@ def _no_dwell(rollout: Rollout) -> str:
 
 
 def _said(*sentences: str) -> tuple[str, ...]:
-    return tuple(sentence[0].upper() + sentence[1:] for sentence in sentences if sentence)
+    return tuple(capital(sentence) for sentence in sentences if sentence)

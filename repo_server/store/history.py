@@ -24,14 +24,9 @@ _THINNED = """SELECT max(hour) AS newest, * FROM fleet_samples WHERE hour BETWEE
  ORDER BY hour"""
 
 
-def hour_of(at: datetime) -> int:
-    """Whole hours since 1970."""
-    return int(at.timestamp()) // int(HOUR.total_seconds())
-
-
 def due(connection: sqlite3.Connection, now: datetime) -> bool:
     """Whether this hour has no sample yet."""
-    return connection.execute(_HAVE, (hour_of(now),)).fetchone() is None
+    return connection.execute(_HAVE, (times.hour_of(now),)).fetchone() is None
 
 
 def add(connection: sqlite3.Connection, fleet: answers.Fleet, kept: int) -> None:
@@ -43,10 +38,10 @@ def add(connection: sqlite3.Connection, fleet: answers.Fleet, kept: int) -> None
     versions, others = biggest(fleet.versions, VERSIONS)
     connection.execute(
         _ADD,
-        (hour_of(now), times.render(now), devices.online, devices.late, devices.lost, devices.pending, devices.held,
-         json.dumps(versions), others),
+        (times.hour_of(now), times.render(now), devices.online, devices.late, devices.lost, devices.pending,
+         devices.held, json.dumps(versions), others),
     )  # fmt: skip
-    connection.execute(_PRUNE, {"now": hour_of(now), "kept": kept})
+    connection.execute(_PRUNE, {"now": times.hour_of(now), "kept": kept})
 
 
 def list_page(
@@ -54,9 +49,9 @@ def list_page(
 ) -> answers.Page[answers.FleetSample]:
     """One page of samples, the oldest first; without ``until`` up to now, whatever a wrong clock has left behind."""
     until = query.until if query.until is not None else now + timedelta(seconds=1)
-    conditions: list[tuple[str, object] | None] = [("hour <= ?", hour_of(until)), ("at < ?", times.render(until))]
+    conditions: list[tuple[str, object] | None] = [("hour <= ?", times.hour_of(until)), ("at < ?", times.render(until))]
     if query.since is not None:
-        conditions += [("hour >= ?", hour_of(query.since)), ("at >= ?", times.render(query.since))]
+        conditions += [("hour >= ?", times.hour_of(query.since)), ("at >= ?", times.render(query.since))]
     return page(
         connection,
         "SELECT * FROM fleet_samples",
@@ -72,7 +67,7 @@ def thinned(
     connection: sqlite3.Connection, since: datetime, now: datetime, every_hours: int
 ) -> list[answers.FleetSample]:
     """The newest sample of each ``every_hours`` hours from ``since`` until ``now``, the oldest first."""
-    rows = connection.execute(_THINNED, (hour_of(since), hour_of(now), every_hours))
+    rows = connection.execute(_THINNED, (times.hour_of(since), times.hour_of(now), every_hours))
     return [_answer(row) for row in rows]
 
 

@@ -79,7 +79,7 @@ def of_waves(connection: sqlite3.Connection, row: sqlite3.Row, by_wave: Sequence
         stuck={kind: rollouts.stuck_counts(connection, kind).get(row["id"], 0) for kind in Stuck},
         halt_reason=row["halt_reason"],
         stopped_at=times.parse_known(row["stopped_at"]),
-        superseded_by=superseded_by(connection, row),
+        superseded_by=_superseded_by(connection, row),
         devices=statuses.total(),
         statuses=dict(sorted(statuses.items())),
         elsewhere=dict(sorted((recorded - statuses).items())),
@@ -188,7 +188,7 @@ def expectations(
     return items
 
 
-def superseded_by(connection: sqlite3.Connection, row: sqlite3.Row) -> str | None:
+def _superseded_by(connection: sqlite3.Connection, row: sqlite3.Row) -> str | None:
     """The highest newer release for a target that this one was built for; its id."""
     own = updates.targets(row["name"], row["packages"])
     newer = rollouts.superseding(connection, row)

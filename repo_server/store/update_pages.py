@@ -38,20 +38,7 @@ class Listed:
 def listed(connection: sqlite3.Connection, query: wire.UpdateQuery) -> Page[Listed]:
     """One page of updates, the newest first."""
     with snapshot(connection):
-        found = page(
-            connection,
-            "SELECT * FROM updates",
-            [
-                ("name = ?", query.name) if query.name is not None else None,
-                ("channel = ?", query.channel) if query.channel is not None else None,
-                ("state = ?", query.state) if query.state is not None else None,
-            ],
-            key="id",
-            limit=query.limit,
-            cursor=query.cursor,
-            make=lambda row: row,
-            descending=True,
-        )
+        found = updates.rows_page(connection, query)
         superseding = newer(connection, found.items)
         stuck = rollouts.stuck_counts(connection)
         return Page(

@@ -102,6 +102,12 @@ def built_for(row: sqlite3.Row) -> Callable[[sqlite3.Row], bool]:
 
 def list_page(connection: sqlite3.Connection, query: wire.UpdateQuery) -> answers.Page[answers.Update]:
     """One page of updates, the newest first."""
+    found = rows_page(connection, query)
+    return answers.Page(items=[answer(row) for row in found.items], next_cursor=found.next_cursor)
+
+
+def rows_page(connection: sqlite3.Connection, query: wire.UpdateQuery) -> answers.Page[sqlite3.Row]:
+    """The same as whole rows."""
     return page(
         connection,
         "SELECT * FROM updates",
@@ -113,7 +119,7 @@ def list_page(connection: sqlite3.Connection, query: wire.UpdateQuery) -> answer
         key="id",
         limit=query.limit,
         cursor=query.cursor,
-        make=answer,
+        make=lambda row: row,
         descending=True,
     )
 

@@ -45,8 +45,9 @@ class Watch:
 
     def _said(self, message: ConsoleMessage) -> None:
         where = str(message.location.get("url"))
-        # As many watch as may: the server hears only after some seconds that a page was left. It is fetched instead.
-        if where.endswith("/live") and "status of 503" in message.text:
+        # The stream is refused: as many watch as may (a page that was left is noticed only after some seconds), or the
+        # session has ended. The page is fetched instead, which then also asks to sign in.
+        if where.endswith("/live") and re.search("status of (503|401)", message.text):
             return
         if message.type in {"error", "warning"}:
             self.problems.append(f"{message.type} at {where}: {message.text}")

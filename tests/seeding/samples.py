@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from repo_server import times
-from repo_server.store.history import HOUR, hour_of
+from repo_server.store.history import HOUR
+from repo_server.times import hour_of
 from tests.seeding.devices import Home
 from tests.seeding.progress import FIRST, Move
 from tests.seeding.rows import text

@@ -61,7 +61,7 @@
     if (answer.redirected) { location.assign(answer.url); return; }
     const html = await answer.text();
     if (!show(html, form.action)) {
-      // A page of its own, such as one that shows a new secret: it is here already, and cannot be asked for again.
+      // A page of its own: it is not allowed any more, or something new is shown this once, which cannot be asked for again.
       dialog.close();
       const next = new DOMParser().parseFromString(html, "text/html");
       document.title = next.title;

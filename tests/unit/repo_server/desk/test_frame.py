@@ -152,6 +152,18 @@ def test_no_template_has_what_the_policy_forbids() -> None:
         assert not re.search(r"(src|href)=\"(https?:)?//", text), template.name
 
 
+def test_every_picture_that_a_template_names_is_there() -> None:
+    sprite = (assets.FOLDER / "vendor/icons.svg").read_text()
+    named = set()
+    for template in (Path(page.__file__).parent / "templates/desk").iterdir():
+        text = template.read_text()
+        named |= set(re.findall(r'icon\("([a-z-]+)"\)', text))
+        named |= set(re.findall(r'button_link\([^,\n]+, "[^"]+", "([a-z-]+)"', text))
+        named |= set(re.findall(r'ui\.nav\("[^"]+", "[^"]+", "([a-z-]+)"', text))
+    assert len(named) > 20
+    assert {name for name in named if f'id="{name}"' not in sprite} == set()
+
+
 def test_files_may_be_kept_for_good_because_their_address_changes_with_them(desk: Desk) -> None:
     browser = desk.nobody()
     answer = browser.get(assets.url("desk.css"))
@@ -177,9 +189,11 @@ def test_an_address_that_nobody_has_is_a_page_to_people_and_an_object_to_program
 
 
 def test_the_stream_is_for_who_may_look(desk: Desk) -> None:
-    assert desk.nobody().get("/live").status_code == 303
-    assert desk.as_("builder").get("/live").status_code == 403
-    answer = desk.as_("viewer").get("/live", buffered=False)
+    stream = {"Accept": "text/event-stream"}
+    refused = desk.nobody().get("/live", headers=stream)
+    assert (refused.status_code, refused.mimetype) == (401, "application/json")
+    assert desk.as_("builder").get("/live", headers=stream).status_code == 403
+    answer = desk.as_("viewer").get("/live", headers=stream, buffered=False)
     assert answer.mimetype == "text/event-stream"
     assert answer.headers["Cache-Control"] == "no-store"
     chunks = answer.iter_encoded()

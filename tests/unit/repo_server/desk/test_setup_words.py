@@ -76,7 +76,7 @@ def test_waves_are_told_as_people_say_them() -> None:
         "failure_limit": {"percent": 2, "minimum": 5, "count": None},
     }
     assert changes("update.rollout", rollout=json.dumps(plan)) == [
-        Change("waves", None, "the group canary for 1 d, 2.5 % for 90 min, 100 %"),
+        Change("waves", None, "the group canary for 1 d, 2.5 % for 1 h 30 min, 100 %"),
         Change("failure limit", None, "percent 2; minimum 5"),
     ]
     assert changes("update.rollout", rollout="{") == [Change("rollout", None, "{")]
