@@ -40,7 +40,9 @@ class Ours:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.environ = {**os.environ, "PKGBUILD_CONFIG": str(state / "pkgbuild.toml")}
+        # Python keeps what it has compiled of pkgbuild, as it does where nobody has forbidden it
+        environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self.environ = {**environ, "PKGBUILD_CONFIG": str(state / "pkgbuild.toml")}
         self.pkgbuild("init", "--state", str(state), *(word for target in TARGETS for word in ("--target", target)))
         self.settings = config.load(state / "pkgbuild.toml")
 

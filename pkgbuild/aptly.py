@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pkgbuild.config import Settings
+    from pkgbuild.control import PackageFields
     from pkgbuild.deb import BuiltDeb
 
 ORIGIN = "pi-ota"
 """Origin and Label of every published distribution; apt refuses the repository on every device if it ever changes."""
+_LARGE = 4 << 20
+"""Bytes from which on a file is uploaded alone."""
 
 
 def repository_name(debian: str, channel: str) -> str:
@@ -125,6 +128,20 @@ class Aptly:
     def packages(self, repository: str, names: Sequence[str] | None = None) -> list[Listed]:
         """The packages of these names (None: all) in a local repository, every version and architecture."""
         query = None if names is None else " | ".join(f"Name (= {name})" for name in dict.fromkeys(names))
+        return self._listed(repository, query)
+
+    def exactly(self, repository: str, files: Sequence[PackageFields]) -> list[Listed]:
+        """Those of the files, by name, version and architecture, that a local repository holds."""
+        query = " | ".join(f"{one.package}_{one.version}_{one.architecture}" for one in files)
+        return self._listed(repository, query)
+
+    def versions(self, repository: str, name: str) -> set[str]:
+        """The versions of one package in a local repository; quicker than ``packages`` where there are many."""
+        with self._talking(f"listing versions in {repository}"):
+            found = self._repos.search_packages(repository, query=f"Name (= {name})")
+        return {package.key.split()[2] for package in found}  # "Parm64 NAME VERSION HASH"
+
+    def _listed(self, repository: str, query: str | None) -> list[Listed]:
         with self._talking(f"listing packages in {repository}"):
             found = self._repos.search_packages(repository, query=query, detailed=True)
         return [
@@ -141,10 +158,15 @@ class Aptly:
         ]
 
     def upload(self, folder: str, debs: Sequence[BuiltDeb], advance: Callable[[int], None]) -> None:
-        """Upload files into a folder of aptly's, one call a file; ``advance`` hears how many bytes have gone."""
-        for deb in debs:
-            with self._talking(f"uploading {deb.path.name}"):
-                self._connection.upload(folder, deb.path, advance)
+        """Upload files into a folder of aptly's; ``advance`` hears how many bytes have gone.
+
+        A large one has a call of its own: aptly keeps what comes in one call twice until it is over.
+        """
+        large = [[deb] for deb in debs if deb.size > _LARGE]
+        small = [deb for deb in debs if deb.size <= _LARGE]
+        for together in (*large, *([small] if small else [])):
+            with self._talking(f"uploading {', '.join(deb.path.name for deb in together)}"):
+                self._connection.upload(folder, [deb.path for deb in together], advance)
 
     def uploads(self) -> set[str]:
         """Folders of uploaded files that were not added yet."""
@@ -193,8 +215,10 @@ class Aptly:
 
     def create_snapshot(self, name: str, repository: str, description: str) -> None:
         """Freeze a local repository."""
+        # raw: the client asks once more for what the call has answered
+        body = {"Name": name, "Description": description}
         with self._talking(f"taking snapshot {name}"):
-            self._snapshots.create_from_repo(repository, name, description)
+            self._connection.change("POST", f"api/repos/{quote(repository)}/snapshots", json=body)
 
     def delete_snapshot(self, name: str) -> None:
         """Delete a snapshot that is not published."""
@@ -210,22 +234,36 @@ class Aptly:
                 if point.source_kind == "snapshot" and point.storage == self._endpoint
             )
 
+    def published_snapshots(self) -> dict[tuple[str, str], str]:
+        """What is published by prefix and distribution."""
+        with self._talking("listing what is published"):
+            return {
+                (str(point.prefix), str(point.distribution)): str(point.sources[0]["Name"])
+                for point in self._publish.list()
+                if point.storage == self._endpoint
+            }
+
     def published_snapshot(self, prefix: str, distribution: str) -> str | None:
         """The snapshot that is published there, or None."""
-        with self._talking("listing what is published"):
-            for point in self._publish.list():
-                if (point.storage, point.prefix, point.distribution) == (self._endpoint, prefix, distribution):
-                    return str(point.sources[0]["Name"])
-        return None
+        return self.published_snapshots().get((prefix, distribution))
 
-    def publish(self, prefix: str, distribution: str, snapshot: str, *, kind: str = "snapshot") -> None:
-        """Publish a snapshot (or a ``local`` repository) for the first time, signed, with by-hash."""
+    def publish(self, prefix: str, distribution: str, snapshot: str) -> None:
+        """Publish a snapshot for the first time, signed, with by-hash."""
+        self._publish_first(prefix, distribution, snapshot, "snapshot", ARCHITECTURES)
+
+    def publish_aside(self, prefix: str, repository: str) -> None:
+        """Publish a local repository under a prefix of its own, for one architecture: to see whether that goes."""
+        self._publish_first(prefix, prefix, repository, "local", ARCHITECTURES[:1])
+
+    def _publish_first(
+        self, prefix: str, distribution: str, name: str, kind: str, architectures: Sequence[str]
+    ) -> None:
         # raw: the client knows neither SkipContents nor SkipBz2 here; aptly 1.5 panics on the first without the second
         body = {
             "SourceKind": kind,
-            "Sources": [{"Name": snapshot, "Component": "main"}],
+            "Sources": [{"Name": name, "Component": "main"}],
             "Distribution": distribution,
-            "Architectures": list(ARCHITECTURES),
+            "Architectures": list(architectures),
             "Origin": ORIGIN,
             "Label": ORIGIN,
             "AcquireByHash": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TURNED_AWAY = frozenset({401, 403})
+_OF_A_PROXY = frozenset({502, 503, 504})
+"""How a web server in front of aptly says that nothing answers behind it."""
 _IN_USE = "resources are used by other tasks"
 _NO_KEY = ("gpg", "sign", "secret key", "passphrase")
 
@@ -30,7 +33,19 @@ def talking(url: str, doing: str, *, signs: bool = False) -> Iterator[None]:
                 f"{url} refuses the builder (status {error.status_code}, {doing}): correct aptly.username and"
                 " the password in the settings.",
             ) from error
+        if error.status_code in _OF_A_PROXY:
+            raise PkgbuildError(
+                Kind.APTLY_UNREACHABLE,
+                f"The web server at {url} answers, and aptly behind it does not (status {error.status_code}, {doing}):"
+                " start it there (`systemctl start pi-ota-aptly`).",
+            ) from error
         raise _refusal(str(error), doing, signs=signs) from error
+    except requests.exceptions.SSLError as error:
+        raise PkgbuildError(
+            Kind.APTLY_UNREACHABLE,
+            f"{url} shows a certificate that this machine does not trust ({_cause(error)}): mend it there, or name your"
+            " own authority's certificate in the environment, REQUESTS_CA_BUNDLE=/path/to/ca.pem.",
+        ) from error
     except requests.Timeout as error:
         raise PkgbuildError(
             Kind.APTLY_UNREACHABLE,
@@ -45,6 +60,12 @@ def talking(url: str, doing: str, *, signs: bool = False) -> Iterator[None]:
             Kind.APTLY_UNREACHABLE,
             f"aptly does not answer at {url} ({doing}): start it with `pkgbuild aptly`, or correct aptly.url.",
         ) from error
+
+
+def _cause(error: requests.exceptions.SSLError) -> str:
+    """What OpenSSL has said, without what wraps it."""
+    said = re.search(r"certificate verify failed: ([^(]+) \(", str(error))
+    return said[1] if said else str(error)
 
 
 def _refusal(words: str, doing: str, *, signs: bool) -> PkgbuildError:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from io import SEEK_END, BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 from urllib.parse import quote
 
@@ -23,7 +24,7 @@ from aptly_api.parts.snapshots import SnapshotAPISection  # type: ignore[import-
 from requests_unixsocket.adapters import UnixAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 Wire: TypeAlias = Any
@@ -86,10 +87,10 @@ class Connection:
                 self.call("DELETE", f"api/tasks/{self.tasks.pop()}")
         self.session.close()
 
-    def upload(self, folder: str, path: Path, advance: Callable[[int], None]) -> None:
-        """Send a file, a piece at a time; ``advance`` hears how many bytes have gone. Raises as ``call``."""
-        with path.open("rb") as file:
-            body = _Multipart(file, path.name, path.stat().st_size, advance)
+    def upload(self, folder: str, paths: Sequence[Path], advance: Callable[[int], None]) -> None:
+        """Send files, a piece at a time; ``advance`` hears how many bytes have gone. Raises as ``call``."""
+        with ExitStack() as opened:
+            body = _Multipart([(path, opened.enter_context(path.open("rb"))) for path in paths], advance)
             self.call("POST", f"api/files/{quote(folder)}", data=body, headers={"Content-Type": body.content_type})
 
     def wait_until_idle(self) -> None:
@@ -111,16 +112,20 @@ class _Returned:
 
 
 class _Multipart:
-    """One file as a form, read as it is sent: requests itself would hold all of it in memory."""
+    """Files as a form, read as they are sent: requests itself would hold all of them in memory."""
 
-    def __init__(self, file: BinaryIO, name: str, size: int, advance: Callable[[int], None]) -> None:
+    def __init__(self, files: Sequence[tuple[Path, BinaryIO]], advance: Callable[[int], None]) -> None:
         boundary = uuid.uuid4().hex
         self.content_type = f"multipart/form-data; boundary={boundary}"
-        disposition = f'Content-Disposition: form-data; name="file"; filename="{name}"'
-        self._head = f"--{boundary}\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n".encode()
-        self._tail = f"\r\n--{boundary}--\r\n".encode()
-        self._length = len(self._head) + size + len(self._tail)
-        self._file = file
+        self._parts: list[BinaryIO] = []
+        for number, (path, file) in enumerate(files):
+            disposition = f'Content-Disposition: form-data; name="file"; filename="{path.name}"'
+            head = f"--{boundary}\r\n{disposition}\r\nContent-Type: application/octet-stream\r\n\r\n"
+            self._parts += [BytesIO((("\r\n" if number else "") + head).encode()), file]
+        self._parts.append(BytesIO(f"\r\n--{boundary}--\r\n".encode()))
+        self._length = sum(part.seek(0, SEEK_END) for part in self._parts)
+        for part in self._parts:
+            part.seek(0)
         self._advance = advance
 
     def __len__(self) -> int:
@@ -128,14 +133,13 @@ class _Multipart:
 
     def read(self, size: int) -> bytes:
         """The next piece, of at most ``size`` bytes; empty at the end."""
-        if self._head:
-            piece, self._head = self._head[:size], self._head[size:]
-            return piece
-        if piece := self._file.read(size):
-            self._advance(len(piece))
-            return piece
-        piece, self._tail = self._tail[:size], self._tail[size:]
-        return piece
+        while self._parts:
+            if piece := self._parts[0].read(size):
+                if not isinstance(self._parts[0], BytesIO):
+                    self._advance(len(piece))
+                return piece
+            del self._parts[0]
+        return b""
 
 
 class _Transport:

@@ -16,7 +16,7 @@ from pkgbuild.payload import Deb
 from pkgbuild.progress import human_size
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from pkgbuild.announce import Packaged
     from pkgbuild.aptly import Listed
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pkgbuild.requirements import Resolved
     from pkgbuild.signing import Signer
     from pkgbuild.targets import Target
+
+    Stage = Callable[..., tuple[PackageFields, Documents]]
 
 
 class Repository(Protocol):
@@ -106,15 +108,11 @@ class Builder:
         reused: dict[Target, list[Listed]] = {target: [] for target in resolved}
         debs = self._ready(resolved)
         if isinstance(self._payload.file.payload, Deb):
-            self._progress.step("no layers: the package brings its own files")
-            self._progress.step(f"preparing {self._release.name} {self._release.version}")
+            self._progress.step(f"preparing {self._doing} {self._release.name} {self._release.version}")
         else:
-            self._layers(resolved, repository, made, reused)
-        self._progress.step("signing and reading back" if self._signer else "reading back")
-        # the programs that sign and check run beside each other, one on each processor
-        once = {one.path: one for each in made.values() for one in each}
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            self._finished.update(zip(once, pool.map(self._finish, once.values()), strict=True))
+            self._shared_layers(resolved, repository, made, reused)
+            self._progress.step(f"building {self._doing} {self._release.name} {self._release.version}")
+            self._own_packages(resolved, made)
         packages = []
         for target in resolved:
             built = [self._finished[one.path] for one in made[target]]
@@ -128,15 +126,17 @@ class Builder:
             packages.append(TargetPackages(target, tuple(built), tuple(reused[target])))
         return packages
 
-    def _layers(
+    @property
+    def _doing(self) -> str:
+        return "and signing" if self._signer else "unsigned"
+
+    def _shared_layers(
         self,
         resolved: Mapping[Target, Resolved | None],
         repository: Repository,
         made: dict[Target, list[_Made]],
         reused: dict[Target, list[Listed]],
     ) -> None:
-        epoch = release_epoch(self._payload.folder)
-        identity = {target: found.lock.identity(target) if found else None for target, found in resolved.items()}
         for target, found in resolved.items():
             for listed_or_made in (*self._asset_layers(target, repository), *self._deps(target, found, repository)):
                 if isinstance(listed_or_made, _Made):
@@ -144,27 +144,36 @@ class Builder:
                 else:
                     reused[target].append(listed_or_made)
 
-        self._progress.step("building the app layers")
+    def _own_packages(self, resolved: Mapping[Target, Resolved | None], made: dict[Target, list[_Made]]) -> None:
+        """Build the app layers and ``NAME``, finish all packages: beside each other, one on each processor."""
+        epoch = release_epoch(self._payload.folder)
+        with self._progress.working("packing and checking"), ThreadPoolExecutor(os.cpu_count()) as pool:
+            shared = {one.path: one for each in made.values() for one in each}
+            finishing = [pool.submit(self._finish, one) for one in shared.values()]
+            building = {
+                (target, stage): pool.submit(self._build, target, found, stage, epoch)
+                for target, found in resolved.items()
+                for stage in (self._stage_app, layers.stage_service)
+            }
+            for (target, _), future in building.items():
+                made[target].append(future.result())
+            for finished in finishing:
+                finished.result()
         for target in resolved:
-            tree = self._tree(target.slug)
-            staged = layers.stage_app(
-                self._payload,
-                self._release,
-                target,
-                identity[target],
-                tree=tree,
-                epoch=epoch,
-                say=self._progress.detail,
-            )
-            made[target].append(self._pack(str(target), self._out(target), tree, staged, epoch))
+            for one in made[target][-2:]:
+                self._tell(str(target), one.path)
 
-        self._progress.step(f"building {self._release.name} {self._release.version}")
-        for target in resolved:
-            tree = self._tree(target.slug)
-            staged = layers.stage_service(
-                self._payload, self._release, target, identity[target], tree=tree, epoch=epoch
-            )
-            made[target].append(self._pack(str(target), self._out(target), tree, staged, epoch))
+    def _build(self, target: Target, found: Resolved | None, stage: Stage, epoch: int) -> _Made:
+        tree, deps = self._tree(target.slug), found.lock.identity(target) if found else None
+        staged = stage(self._payload, self._release, target, deps, tree=tree, epoch=epoch)
+        made = self._pack(self._out(target), tree, staged, epoch)
+        self._finish(made)
+        return made
+
+    def _stage_app(
+        self, payload: Payload, release: Release, target: Target, deps: str | None, *, tree: Path, epoch: int
+    ) -> tuple[PackageFields, Documents]:
+        return layers.stage_app(payload, release, target, deps, tree=tree, epoch=epoch, say=self._progress.detail)
 
     def _ready(self, targets: Iterable[Target]) -> dict[Target, list[ReadyDeb]]:
         """The ready packages of each target, checked; ``NAME`` among them with its update fields."""
@@ -194,7 +203,9 @@ class Builder:
                 tree = self._tree("asset")
                 staged = assets.stage(self._payload, layer, tree=tree, epoch=LAYER_EPOCH)
                 compress = assets.worth_compressing(layer)
-                shared = self._pack(f"{target}", self._out(None), tree, staged, LAYER_EPOCH, compress=compress)
+                with self._progress.working(f"{target}: packing {fields.package}"):
+                    shared = self._pack(self._out(None), tree, staged, LAYER_EPOCH, compress=compress)
+                self._tell(str(target), shared.path)
             found.append(shared)
         return found
 
@@ -207,7 +218,9 @@ class Builder:
             tree = self._tree(target.slug)
             with self._progress.working(f"{target}: unpacking wheels"):
                 staged = layers.stage_deps(self._payload, target, found, tree=tree, epoch=LAYER_EPOCH)
-            shared = self._pack(f"{target}", self._out(target), tree, staged, LAYER_EPOCH)
+            with self._progress.working(f"{target}: packing {fields.package}"):
+                shared = self._pack(self._out(target), tree, staged, LAYER_EPOCH)
+            self._tell(str(target), shared.path)
         return [shared]
 
     def _shared(
@@ -230,24 +243,19 @@ class Builder:
         return _Made(path, fields, remembered, signed=True)
 
     def _pack(
-        self,
-        where: str,
-        out: Path,
-        tree: Path,
-        staged: tuple[PackageFields, Documents],
-        epoch: int,
-        *,
-        compress: bool = True,
+        self, out: Path, tree: Path, staged: tuple[PackageFields, Documents], epoch: int, *, compress: bool = True
     ) -> _Made:
         fields, documents = staged
         about = control.About.of(self._payload.file)
-        with self._progress.working(f"{where}: packing {fields.package}"):
-            path = deb.build(tree, fields, about, documents, out=out, epoch=epoch, compress=compress)
-        self._progress.detail(f"{where}: {path.name} {human_size(path.stat().st_size)}")
+        path = deb.build(tree, fields, about, documents, out=out, epoch=epoch, compress=compress)
         shared = versions.is_shared_layer(fields.package)
         return _Made(path, fields, self._remembered(out, fields) if shared else None)
 
-    def _finish(self, made: _Made) -> BuiltDeb:
+    def _tell(self, where: str, path: Path) -> None:
+        self._progress.detail(f"{where}: {path.name} {human_size(path.stat().st_size)}")
+
+    def _finish(self, made: _Made) -> None:
+        """Sign the package, check the signature as a device does, and read every byte back."""
         if self._signer:
             if not made.signed:
                 self._signer.sign(made.path)
@@ -258,7 +266,7 @@ class Builder:
             partial = made.remembered.with_suffix(".partial")
             shutil.copyfile(made.path, partial)
             partial.replace(made.remembered)
-        return built
+        self._finished[made.path] = built
 
     def _finish_ready(self, one: ReadyDeb) -> BuiltDeb:
         if (finished := self._finished.get(one.path)) is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from debian.deb822 import Deb822
 
-from pkgbuild import versions
+from pkgbuild import rollout, versions
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.payload import Deb
 
@@ -90,6 +90,8 @@ class Release:
         fields = {"Update-Urgency": str(self.urgency), "Update-Notes": self.notes}
         if self.file.minimum_agent:
             fields["Update-Minimum-Agent"] = self.file.minimum_agent
+        if self.file.rollout:
+            fields[rollout.FIELD] = self.file.rollout.as_field()
         # unattended-upgrades leaves such a package alone unless the agent asks for it
         fields["Upgrade-Requires"] = "app-restart"
         return fields

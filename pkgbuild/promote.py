@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pkgbuild import catalogue, versions
+from pkgbuild import catalogue, rollout, signed_by, versions
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.publisher import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pkgbuild.catalogue import PublishedRelease
     from pkgbuild.progress import Progress
     from pkgbuild.session import Session
@@ -39,11 +41,19 @@ def promote(
         recorded = _recorded(opened, name, version, source)
         if recorded is not None:
             update["packages"] = recorded
-        if paused:
-            update["rollout"] = {"paused": True}
         parts = [_part(opened, release, recorded) for release in releases]
+        for release, part in zip(releases, parts, strict=True):
+            signed_by.check_not_revoked(opened.settings, release.shelf, part.reused, opened.work)
+        if spread := _rollout(releases, paused=paused):
+            update["rollout"] = spread
         done = opened.publish(publisher, parts, f"{name} {version} from {source}", update)
     return {**update, "from": source, **asdict(done)}
+
+
+def _rollout(releases: Sequence[PublishedRelease], *, paused: bool) -> dict[str, Any]:
+    """As the release asked for when it was made; empty where it left that to the server."""
+    given = rollout.of_field(releases[0].services[0].fields.get(rollout.FIELD))
+    return {**(given.announced() if given else {}), **({"paused": True} if paused else {})}
 
 
 def _recorded(opened: Session, name: str, version: str, channel: str) -> list[dict[str, Any]] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pkgbuild import unfinished, versions
@@ -18,7 +19,7 @@ from pkgbuild.errors import Kind, PkgbuildError, disk_full
 from pkgbuild.journal import Change, Entry, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from pkgbuild.aptly import Aptly, Listed
@@ -71,11 +72,11 @@ class Publisher:
         repository = self.repository(debian)
         if repository not in self._aptly.repositories():
             return set()
-        return {listed.version for listed in self._aptly.packages(repository, [name])}
+        return self._aptly.versions(repository, name)
 
     def find_layer(self, package: str, debian: str, architecture: str) -> Listed | None:
         """A layer that any channel of the Debian release already carries; it is never built or signed again."""
-        fitting = (listed for _, listed in self._everywhere(package, debian) if listed.architecture == architecture)
+        fitting = (listed for listed in self._everywhere(package, debian) if listed.architecture == architecture)
         return next(fitting, None)
 
     def find_ready(self, built: BuiltDeb, debian: str) -> Listed | None:
@@ -84,7 +85,7 @@ class Publisher:
         Raises ``VERSION_NOT_HIGHER`` where its version is there with other content, or a higher one is on this channel.
         """
         fields = built.fields
-        for _, listed in self._everywhere(fields.package, debian):
+        for listed in self._everywhere(fields.package, debian):
             if (listed.version, listed.architecture) != (fields.version, fields.architecture):
                 continue
             if listed.sha256 == built.sha256:
@@ -103,46 +104,58 @@ class Publisher:
             )
         return None
 
-    def _everywhere(self, package: str, debian: str) -> Iterator[tuple[str, Listed]]:
-        """With the channel that carries it."""
+    def _everywhere(self, package: str, debian: str) -> Iterator[Listed]:
+        """On every channel of the Debian release."""
         prefix = repository_name(debian, "")
         for repository in sorted(self._aptly.repositories()):
             if repository.startswith(prefix):
-                for listed in self._aptly.packages(repository, [package]):
-                    yield repository.removeprefix(prefix), listed
+                yield from self._aptly.packages(repository, [package])
 
-    def check_used_nowhere(self, name: str, version: str, debian: str) -> None:
-        """Raise ``VERSION_NOT_HIGHER`` where another channel carries the version: it is never used for two contents.
+    def check_new(self, name: str, version: str, debian: str) -> None:
+        """Raise ``VERSION_NOT_HIGHER`` unless the version is above all of this channel and was used on none.
 
-        Of this channel ``published_versions`` tells.
+        A version never has two contents, so those of other channels and withdrawn ones count.
         """
-        gone = withdrawn_name(debian)
-        if gone in self._aptly.repositories() and any(p.version == version for p in self._aptly.packages(gone, [name])):
+        prefix, gone = repository_name(debian, ""), withdrawn_name(debian)
+        used = {
+            repository: self._aptly.versions(repository, name)
+            for repository in sorted(self._aptly.repositories())
+            if repository.startswith(prefix) or repository == gone
+        }
+        own = used.pop(self.repository(debian), set())
+        versions.check_higher(name, version, own, f"{self._channel} of {debian}")
+        if version in used.pop(gone, set()):
             raise PkgbuildError(
                 Kind.VERSION_NOT_HIGHER,
                 f"{name} {version} was withdrawn, and devices may have it: a version is never used twice. Choose a"
                 " higher one.",
             )
-        for channel, listed in self._everywhere(name, debian):
-            if channel != self._channel and listed.version == version:
+        for repository, found in used.items():
+            if version in found:
                 raise PkgbuildError(
                     Kind.VERSION_NOT_HIGHER,
-                    f"{name} {version} is already on channel {channel} of {debian}: a version is never used twice."
-                    " Choose a higher one.",
+                    f"{name} {version} is already on channel {repository.removeprefix(prefix)} of {debian}: a version"
+                    " is never used twice. Choose a higher one.",
                 )
 
     def check_can_sign(self) -> None:
         """Raise ``MISSING_KEY`` unless aptly can sign: it publishes an empty repository aside, which is removed."""
         try:
-            if PROBE not in self._aptly.repositories():
+            with suppress(PkgbuildError):  # one that was killed has left it; whatever else is wrong, the next call says
                 self._aptly.create_repository(PROBE)
-            if self._aptly.published_snapshot(PROBE, PROBE) is None:
-                self._aptly.publish(PROBE, PROBE, PROBE, kind="local")
+            try:
+                self._aptly.publish_aside(PROBE, PROBE)
+            except PkgbuildError:
+                if self._aptly.published_snapshot(PROBE, PROBE) is None:
+                    raise
+                self._aptly.unpublish(PROBE, PROBE)  # left in the same way
+                self._aptly.publish_aside(PROBE, PROBE)
         finally:
-            with suppress(PkgbuildError):  # the next probe takes what this one has left
-                if self._aptly.published_snapshot(PROBE, PROBE) is not None:
-                    self._aptly.unpublish(PROBE, PROBE)
-                self._aptly.delete_repository(PROBE)
+            for undo in (partial(self._aptly.unpublish, PROBE, PROBE), partial(self._aptly.delete_repository, PROBE)):
+                with suppress(
+                    PkgbuildError
+                ):  # it did not come so far; else the next probe takes what this one has left
+                    undo()
             if self._root:
                 shutil.rmtree(self._root / "public" / PROBE, ignore_errors=True)
 
@@ -170,6 +183,7 @@ class Publisher:
         The snapshot that was published before stays, unless it is to be forgotten. Returns the names of the snapshots
         now published. The caller holds the publish lock.
         """
+        published, have = self._aptly.published_snapshots(), self._aptly.repositories()
         entry = Entry(
             title=title,
             channel=self._channel,
@@ -177,7 +191,7 @@ class Publisher:
                 Change(
                     debian=part.debian,
                     snapshot=f"{self.repository(part.debian)}-{self._stamp}",
-                    previous=self._aptly.published_snapshot(part.debian, self._channel),
+                    previous=published.get((part.debian, self._channel)),
                 )
                 for part in parts
             ),
@@ -186,11 +200,14 @@ class Publisher:
         self._journal.write(entry)
         try:
             for part, change in zip(parts, entry.changes, strict=True):
-                self._fill(part, change, title)
+                self._fill(part, change, title, have)
             entry = entry.at(Stage.SWITCHING)
             self._journal.write(entry)
             for change in entry.changes:
-                unfinished.switch(self._aptly, self._channel, change)
+                if change.previous is None:
+                    self._aptly.publish(change.debian, self._channel, change.snapshot)
+                else:
+                    self._aptly.switch(change.debian, self._channel, change.snapshot)
             announce()
         except BaseException as error:
             failures = unfinished.take_back(self._aptly, self._journal, entry)
@@ -204,10 +221,10 @@ class Publisher:
         self._journal.clear()
         return [change.snapshot for change in entry.changes]
 
-    def _fill(self, part: Part, change: Change, title: str) -> None:
+    def _fill(self, part: Part, change: Change, title: str, have: Collection[str]) -> None:
         """Bring the packages into the local repository, compare them with what was built, and take the snapshot."""
         repository = self.repository(part.debian)
-        if repository not in self._aptly.repositories():
+        if repository not in have:
             self._aptly.create_repository(repository)
         if part.built:
             with self._progress.bar("uploading", sum(deb.size for deb in part.built)) as advance:
@@ -218,7 +235,7 @@ class Publisher:
         if part.removed:
             self._aptly.remove(repository, [listed.key for listed in part.removed])
         if part.built:
-            self._compare(part, self._aptly.packages(repository, [deb.fields.package for deb in part.built]))
+            self._compare(part, self._aptly.exactly(repository, [deb.fields for deb in part.built]))
         self._aptly.create_snapshot(change.snapshot, repository, title)
 
     @staticmethod

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pkgbuild import assets, catalogue, control, history, keys, payload, plan, requirements, session, versions
+from pkgbuild import assets, catalogue, control, expiry, history, keys, payload, plan, requirements, session, versions
 from pkgbuild.announce import package_row
 from pkgbuild.aptly import Aptly
 from pkgbuild.build import Builder, TargetPackages
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pkgbuild.session import Session
     from pkgbuild.signing import Signer
 
-STEPS = 8
+STEPS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,8 @@ class _Run:
                 progress=progress,
                 allowed=self._settings.file.allowed_packages,
             )
-            with ThreadPoolExecutor(1) as aside:
-                probe = aside.submit(self._probe)
+            with ThreadPoolExecutor(2) as aside:
+                probe, warnings = aside.submit(self._probe), aside.submit(expiry.warnings, self._settings)
                 packages = builder.build(resolved, self._publisher)
                 probe.result()
             parts = self._parts(packages)
@@ -128,7 +128,7 @@ class _Run:
                 title = f"{release.name} {release.version} ({release.urgency})"
                 done = self._session.publish(self._publisher, parts, title, update)
         signer.forget()
-        return {**update, **asdict(done)}
+        return {**update, **asdict(done), "warnings": warnings.result()}
 
     def _probe(self) -> None:
         """See whether aptly can sign, beside the building and over a connection of its own."""
@@ -198,9 +198,7 @@ class _Run:
         if self._finished:
             return
         for debian in sorted({target.debian for target in targets}):
-            published = self._publisher.published_versions(release.name, debian)
-            versions.check_higher(release.name, release.version, published, f"{self._request.channel} of {debian}")
-            self._publisher.check_used_nowhere(release.name, release.version, debian)
+            self._publisher.check_new(release.name, release.version, debian)
 
     def _resolve(self, source: Payload, version: str, target: Target) -> Resolved | None:
         with tempfile.TemporaryDirectory(dir=self._work) as scratch:

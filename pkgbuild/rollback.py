@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from debian.debfile import DebFile
 
-from pkgbuild import catalogue, control, deb, published_files, versions
+from pkgbuild import catalogue, control, deb, published_files, rollout, signed_by, versions
 from pkgbuild.announce import package_row
 from pkgbuild.control import About, PackageFields, Urgency
 from pkgbuild.deb import Documents
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 STEPS = 4
 _MADE_HERE = ("Package", "Version", "Architecture", "Maintainer", "Installed-Size", "Depends", "Section", "Priority")
-_NOT_MORE = frozenset({*_MADE_HERE, "Homepage", "Description", "Update-Urgency", "Update-Notes"})
+_NOT_MORE = frozenset({*_MADE_HERE, "Homepage", "Description", "Update-Urgency", "Update-Notes", rollout.FIELD})
+"""Going back is in a hurry: it spreads as the server's settings say, and not in the waves of the older release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,9 @@ def rollback(opened: Session, request: Request, progress: Progress) -> dict[str,
     with opened.locked():
         releases = _one_of_each_debian(catalogue.find(opened.aptly, request.name, request.old), request.channel)
         for release in releases:
-            debian = release.shelf.debian
-            versions.check_higher(
-                request.name,
-                request.version,
-                publisher.published_versions(request.name, debian),
-                f"{request.channel} of {debian}",
-            )
-            publisher.check_used_nowhere(request.name, request.version, debian)
+            publisher.check_new(request.name, request.version, release.shelf.debian)
+        for release in releases:
+            signed_by.check_not_revoked(opened.settings, release.shelf, release.packages, opened.work)
         publisher.check_can_sign()
         progress.step(f"making {request.version} of {request.old}")
         parts = [_part(_Making(opened, request, release, signer), progress) for release in releases]

@@ -6,12 +6,16 @@ before anything is built. The shapes are those of docs/INTERFACES.md.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.tomlfile import Table
 
+FIELD = "Update-Rollout"
+"""The control field of ``NAME`` that keeps it, for when the release goes to another channel without its source."""
 _ALL = 100
 
 
@@ -57,3 +61,19 @@ class Rollout(Table):
     def announced(self) -> dict[str, Any]:
         """For the announcement."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    def as_field(self) -> str:
+        """For the package's control part, in one line."""
+        return json.dumps(self.announced(), separators=(", ", ": "))
+
+
+def of_field(text: str | None) -> Rollout | None:
+    """What ``as_field`` has written; None where there is none. Raises ``BAD_INPUT``."""
+    if text is None:
+        return None
+    try:
+        return Rollout.model_validate_json(text)
+    except ValidationError as error:
+        raise PkgbuildError(
+            Kind.BAD_INPUT, f"The package's field {FIELD} is not of this pkgbuild: {text!r}. Release it anew."
+        ) from error

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from debian.arfile import ArError, ArFile
 from debian.debfile import DebError, DebFile
 
-from pkgbuild import keyring, versions
+from pkgbuild import keyring, published_files, versions
 from pkgbuild.aptly import Aptly, repository_name
 from pkgbuild.errors import Kind, PkgbuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from pkgbuild.aptly import Listed
+    from pkgbuild.catalogue import Shelf
     from pkgbuild.config import Settings
 
 _MEMBER = "_gpgorigin"
@@ -71,6 +73,30 @@ def to_release_anew(found: Sequence[Signed], key: str) -> list[str]:
         if signed.version == newest and (key.endswith(signed.key) or signed.depends & bad):
             anew.add(f"{signed.package} {signed.version}")
     return sorted(anew)
+
+
+def check_not_revoked(settings: Settings, shelf: Shelf, packages: Iterable[Listed], work: Path) -> None:
+    """Raise ``BAD_INPUT`` where a key that was revoked has signed one of the packages: devices refuse it.
+
+    Nothing is read where no key was ever revoked; else each package is copied into ``work``.
+    """
+    if not settings.revoked:
+        return
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        paths = [published_files.fetch(settings, shelf, package, Path(folder)) for package in packages]
+        try:
+            ids = _key_ids([ArFile(str(path)).getmember(_MEMBER).read() for path in paths])
+        except (ArError, OSError, KeyError) as error:
+            raise PkgbuildError(
+                Kind.BAD_INPUT, f"A published package has no signature that can be read ({error!r}): release it anew."
+            ) from error
+    for path, key in zip(paths, ids, strict=True):
+        if revoked := next((one for one in settings.revoked if one.endswith(key)), None):
+            raise PkgbuildError(
+                Kind.BAD_INPUT,
+                f"{path.name} was signed by the builder key {revoked}, which is revoked, so devices refuse it: release"
+                " it anew from its source, as a higher version.",
+            )
 
 
 def _read(pool: Path, listed: Sequence[Listed]) -> list[Signed]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,21 @@ from pkgbuild.keys import Key
 from pkgbuild.process import ToolError, run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
-def write_trust(key: Key, keyrings: Path, policies: Path) -> None:
-    """Write keyring and policy by which debsig-verify accepts ``key``: KEYID/debsig.gpg and KEYID/pi-ota.pol."""
+def write_trust(key: Key, keyrings: Path, policies: Path, public: bytes | None = None) -> None:
+    """Write keyring and policy by which debsig-verify accepts ``key``: KEYID/debsig.gpg and KEYID/pi-ota.pol.
+
+    ``public`` is the key as it was exported before.
+    """
     for folder in (keyrings / key.long_id, policies / key.long_id):
         folder.mkdir(parents=True, exist_ok=True)
-    key.export(keyrings / key.long_id / "debsig.gpg")
+    keyring = keyrings / key.long_id / "debsig.gpg"
+    if public is None:
+        key.export(keyring)
+    else:
+        keyring.write_bytes(public)
     policy = control.template("policy.pol", KEYID=key.long_id)
     (policies / key.long_id / "pi-ota.pol").write_text(policy, encoding="utf-8")
 
@@ -36,6 +44,8 @@ class Signer:
         """``cache`` is a folder for the signed packages of one release."""
         self._key = key
         self._cache = cache
+        self._public: bytes | None = None
+        self._exporting = threading.Lock()
 
     @property
     def key(self) -> Key:
@@ -71,15 +81,26 @@ class Signer:
 
     def verify(self, path: Path) -> None:
         """Raise ``BUILD_FAILED`` unless a device that trusts this key would accept the package."""
-        verify(path, [self._key])
+        verify(path, [self._key], {self._key: self._exported()})
+
+    def _exported(self) -> bytes:
+        """The public key, asked of gpg once for all packages of a run."""
+        with self._exporting, tempfile.TemporaryDirectory(prefix="pi-ota-key-") as folder:
+            if self._public is None:
+                self._key.export(Path(folder, "key"))
+                self._public = Path(folder, "key").read_bytes()
+            return self._public
 
 
-def verify(path: Path, trusted: Sequence[Key]) -> None:
-    """Raise ``BUILD_FAILED`` unless a device that trusts these keys would accept the package."""
+def verify(path: Path, trusted: Sequence[Key], public: Mapping[Key, bytes] | None = None) -> None:
+    """Raise ``BUILD_FAILED`` unless a device that trusts these keys would accept the package.
+
+    ``public`` has those that were exported before.
+    """
     with tempfile.TemporaryDirectory(prefix="pi-ota-verify-") as name:
         keyrings, policies = Path(name, "keyrings"), Path(name, "policies")
         for key in trusted:
-            write_trust(key, keyrings, policies)
+            write_trust(key, keyrings, policies, (public or {}).get(key))
         words: list[str | Path] = ["debsig-verify", "--quiet", "--keyrings-dir", keyrings]
         words += ["--policies-dir", policies, path]
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pkgbuild import config, expiry, payload, plan, release, requirements, versions
+from pkgbuild import config, payload, plan, release, requirements, versions
 from pkgbuild.cli import output
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.progress import human_size
@@ -59,7 +59,6 @@ def release_command(
             else:
                 click.echo("\n".join(plan.words(summary)))
             return
-        summary["warnings"] = expiry.warnings(settings)
         line = f"{summary['name']} {version} is published on {summary['channel']}: "
         line += f"{len(summary['packages'])} packages, {human_size(summary['uploaded_bytes'])} of them new"
         progress.end(line)

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pkgbuild import config, expiry, fleet_keys, keyring_upkeep, keys, rotation, signed_by, stack, versions
-from pkgbuild.aptly import Aptly
+from pkgbuild import config, expiry, fleet_keys, key_changes, keyring_upkeep, keys, rotation, stack, versions
 from pkgbuild.cli import output
-from pkgbuild.errors import Kind, PkgbuildError
-from pkgbuild.ring import SIGNS_REPOSITORY, TRUSTED, Role, State
+from pkgbuild.ring import Role
 
 if TYPE_CHECKING:
-    from pkgbuild.config import Settings
     from pkgbuild.fleet_keys import FleetKeys
 
 _role = click.argument("role", type=click.Choice([role.value for role in Role]))
@@ -111,13 +108,9 @@ def keys_extend(*, role: str, years: int | None) -> None:
     """Make the keys in use good for longer; their fingerprints stay."""
     with output.errors():
         settings = config.load(config.settings_path())
-        with fleet_keys.opened(settings, _say) as fleet:
-            mine = {key.fingerprint for key in keys.listed(fleet.homes[Role(role)])}
-            for fingerprint in fleet.ring.of(Role(role), (TRUSTED | SIGNS_REPOSITORY) - {State.REVOKED}):
-                if fingerprint in mine:
-                    keys.extend(fleet.key(Role(role), fingerprint), years or keys.LIFETIME_YEARS[role])
-                    click.echo(f"{fingerprint} expires {fleet.expiry(Role(role))[fingerprint]}")
-            click.echo(f"Next: `{rotation.PUBLISH}`, so that devices know.")
+        for fingerprint, end in key_changes.extend(settings, Role(role), years, _say).items():
+            click.echo(f"{fingerprint} expires {end}")
+        click.echo(f"Next: `{rotation.PUBLISH}`, so that devices know.")
 
 
 @keys_group.command("rotate")
@@ -125,22 +118,7 @@ def keys_extend(*, role: str, years: int | None) -> None:
 def keys_rotate(*, role: str) -> None:
     """Have a new key take the place of the present one, without locking out a device that is off meanwhile."""
     with output.errors():
-        settings = config.load(config.settings_path())
-        with fleet_keys.opened(settings, _say) as fleet:
-            ring = fleet.ring
-            if role == Role.ARCHIVE:
-                fresh = fleet.make(Role.ARCHIVE) if not ring.of(Role.ARCHIVE, {State.OLD}) else None
-                changed, words = rotation.rotate_archive(ring, fresh)
-                # both sign before the ring names the new one alone: see fleet_keys.settle
-                fleet.sign_repository_with(changed.of(Role.ARCHIVE, SIGNS_REPOSITORY))
-            else:
-                waiting = ring.of(Role.BUILDER, {State.NEXT})
-                fresh = None if waiting else fleet.make(Role.BUILDER)
-                if fresh is None:
-                    fleet.require_secret(Role.BUILDER, waiting[0])
-                changed, words = rotation.rotate_builder(ring, fresh, _channels(settings) if fresh is None else {})
-            fleet.save(changed)
-            click.echo(words)
+        click.echo(key_changes.rotate(config.load(config.settings_path()), Role(role), _say))
 
 
 @keys_group.command("retire")
@@ -156,17 +134,7 @@ def keys_retire(*, role: str, offline_days: int) -> None:
     """Drop the key from before a rotation; refused where devices need it still."""
     with output.errors():
         settings = config.load(config.settings_path())
-        with fleet_keys.opened(settings, _say) as fleet:
-            if role == Role.ARCHIVE:
-                offline = timedelta(days=offline_days)
-                changed, words = rotation.retire_archive(fleet.ring, _channels(settings), offline, _now())
-            else:
-                found = [signed for each in signed_by.in_use(settings).values() for signed in each]
-                needed = {f"{signed.package} {signed.version}": signed.key for signed in found}
-                changed, words = rotation.retire_builder(fleet.ring, _channels(settings), needed)
-            fleet.save(changed)
-            fleet.settle()
-            click.echo(words)
+        click.echo(key_changes.retire(settings, Role(role), timedelta(days=offline_days), _say))
 
 
 @keys_group.command("revoke")
@@ -175,51 +143,12 @@ def keys_retire(*, role: str, offline_days: int) -> None:
 def keys_revoke(*, role: str, fingerprint: str | None) -> None:
     """Have devices trust a key no more (the present one, or FINGERPRINT), and say what has to be released anew."""
     with output.errors():
-        settings = config.load(config.settings_path())
-        which = Role(role)
-        with fleet_keys.opened(settings, _say) as fleet:
-            chosen = _chosen(fleet, which, fingerprint)
-            fresh = None
-            if fleet.ring.state(which, chosen) is State.CURRENT:
-                waiting = fleet.ring.of(which, {State.NEXT})
-                if waiting:
-                    fleet.require_secret(which, waiting[0])
-                fresh = None if waiting else fleet.make(which)
-            changed, words = rotation.revoke(fleet.ring, which, chosen, fresh)
-            if which is Role.ARCHIVE:
-                fleet.sign_repository_with(changed.of(which, SIGNS_REPOSITORY))
-            fleet.save(changed)
-            click.echo(words)
-        if which is Role.BUILDER:
-            _say_what_to_release_anew(settings, chosen)
-
-
-def _chosen(fleet: FleetKeys, role: Role, named: str | None) -> str:
-    """The key that is meant. Without a name the present one, unless one is revoked already: done twice is done once."""
-    if named is None:
-        revoked = fleet.ring.of(role, {State.REVOKED})
-        if revoked:
-            raise PkgbuildError(
-                Kind.BAD_INPUT,
-                f"{revoked[-1]} is revoked already. To revoke {fleet.ring.current(role)} as well, name it.",
-            )
-        return fleet.ring.current(role)
-    ending = named.upper().replace(" ", "")
-    found = [entry for entry in fleet.ring.entries[role] if entry.fingerprint.endswith(ending)]
-    if len(found) != 1 or not ending:
-        raise PkgbuildError(Kind.BAD_INPUT, f"{named!r} names no {role.value} key: `pkgbuild keys show` lists them.")
-    return found[0].fingerprint
-
-
-def _say_what_to_release_anew(settings: Settings, revoked: str) -> None:
-    try:
-        found = signed_by.in_use(settings)
-    except PkgbuildError as error:
-        _say(f"What has to be released anew is not known: {error}")
-        return
-    for channel, signed in sorted(found.items()):
-        anew = signed_by.to_release_anew(signed, revoked)
-        click.echo(f"To be released anew on {channel}: {', '.join(anew) or 'nothing'}")
+        done = key_changes.revoke(config.load(config.settings_path()), Role(role), fingerprint, _say)
+        click.echo(done.words)
+        if done.unknown:
+            _say(f"What has to be released anew is not known: {done.unknown}")
+        for channel, anew in done.anew.items():
+            click.echo(f"To be released anew on {channel}: {', '.join(anew) or 'nothing'}")
 
 
 @keys_group.command("package")
@@ -253,11 +182,3 @@ def keys_publish(*, as_json: bool) -> None:
             click.echo(f"pi-ota-keyring {row['version']} is published on {row['channel']}")
         if not done["published"]:
             click.echo(f"pi-ota-keyring {done['version']} was published before; everything is signed anew")
-
-
-def _channels(settings: Settings) -> rotation.Channels:
-    aptly = Aptly.of(settings)
-    try:
-        return keyring_upkeep.channels(settings, aptly)
-    finally:
-        aptly.close()

@@ -14,7 +14,7 @@ from pkgbuild.cli import output
 from pkgbuild.control import Urgency
 from pkgbuild.progress import Progress, human_size
 
-_STEPS = 5
+_STEPS = 3
 
 
 @click.command("build")

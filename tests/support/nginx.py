@@ -11,6 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for localhost and its key, new in ``folder``."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key),
+         "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key
+
+
 @contextmanager
 def running_nginx(folder: Path, configuration: str, port: int) -> Iterator[None]:
     """nginx with this inside its ``http`` block, once it listens on ``port``; a warning of its own is a failure."""

@@ -32,7 +32,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BuilderSta
         body = registration(id=DEVICE, token=TOKEN, assistant=NAME, channel="stable")
         answer = server.request("POST", "/api/v1/devices/", body=body, token=server.secrets["enrollment_token"])
         assert answer.status == 201
-        yield stack, server, plain_payload(folder / "payload")
+        yield stack, server, plain_payload(folder / "payload", more="[rollout]\nfailure_limit = { count = 7 }\n")
 
 
 def good(outcome: Outcome) -> Any:
@@ -64,6 +64,7 @@ def test_the_life_of_a_release(fleet: tuple[BuilderStack, RunningServer, Path], 
 
     promoted = good(stack.run("promote", NAME, "1.0.0", "--json"))
     assert promoted["uploaded_bytes"] == 0
+    assert promoted["rollout"] == {"failure_limit": {"count": 7}}, "as its release.toml asked for"
     assert (
         stack.packages("trixie", "arm64")[f"{NAME}=1.0.0"] == stack.packages("trixie", "arm64", "beta")[f"{NAME}=1.0.0"]
     )
@@ -78,6 +79,7 @@ def test_the_life_of_a_release(fleet: tuple[BuilderStack, RunningServer, Path], 
     (payload / "tiny" / "new.py").write_text("")
     good(stack.release(payload, "1.1.0", "--json", "--channel", "beta", urgency="urgent"))
     paused = good(stack.run("promote", NAME, "1.1.0", "--paused", "--json"))
+    assert paused["rollout"] == {"failure_limit": {"count": 7}, "paused": True}
     assert beat(server, "1.0.0")["withheld"] == {
         "update_id": paused["update_id"],
         "version": "1.1.0",
@@ -152,7 +154,7 @@ def assert_same_content(stack: BuilderStack, folder: Path) -> None:
     index = stack.packages("trixie", "arm64")
     assert index[f"{NAME}=1.2.0"]["Update-Urgency"] == "urgent"
     assert f"{NAME}-app-1.2.0 (= 1.2.0)" in index[f"{NAME}=1.2.0"]["Depends"]
-    assert set(index[f"{NAME}=1.2.0"]) == set(index[f"{NAME}=1.0.0"])
+    assert set(index[f"{NAME}=1.2.0"]) == set(index[f"{NAME}=1.0.0"]) - {"Update-Rollout"}
 
 
 def test_prune_keeps_what_devices_may_need(fleet: tuple[BuilderStack, RunningServer, Path]) -> None:

@@ -189,3 +189,35 @@ def test_lost_keys_are_replaced_and_the_keyring_package_is_for_visits(
     assert Path(by_hand).name == "pi-ota-keyring_3_all.deb" != Path(first).name
     assert "pi-ota-keyring 3 is published on stable" in ok(stack, "publish")
     assert stack.release(payload, "1.0.0").status == 0
+
+
+def test_what_a_revoked_key_has_signed_goes_to_no_other_channel_and_comes_back_under_no_other_version(
+    stack: BuilderStack, payload: Path
+) -> None:
+    assert stack.release(payload, "1.0.0", "--channel", "beta").status == 0
+    (old,) = in_state(stack, "builder", "current")
+    assert "To be released anew on beta: tiny-assistant 1.0.0" in ok(stack, "revoke", "builder")
+    before = stack.tree()
+    back = (
+        "rollback",
+        "tiny-assistant",
+        "--to",
+        "1.0.0",
+        "--version",
+        "1.1.0",
+        "--notes",
+        "Back",
+        "--urgency",
+        "urgent",
+    )
+    for words in (("promote", "tiny-assistant", "1.0.0"), back):
+        refused = stack.run(*words)
+        assert refused.status == 2
+        assert f"was signed by the builder key {old}, which is revoked, so devices refuse it" in refused.sentence
+    assert stack.tree() == before
+    assert stack.release(payload, "1.1.0", "--channel", "beta").status == 0
+    assert stack.run("promote", "tiny-assistant", "1.1.0").status == 0
+    unsigned = next((stack.public / "trixie/pool").rglob("tiny-assistant_1.1.0_amd64.deb"))
+    subprocess.run(["ar", "d", unsigned, "_gpgorigin"], check=True)
+    refused = stack.run(*back[:3], "1.1.0", "--version", "1.2.0", *back[6:])
+    assert refused.status == 9, "it is not even what aptly lists"

@@ -3,40 +3,62 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from demo.ports import free_port
 from tests.support.aptly import ROOT, BuilderStack, builder_stack
-from tests.support.nginx import running_nginx
+from tests.support.nginx import running_nginx, self_signed
 
-EXAMPLE = ROOT / "repo_server" / "nginx" / "pi-ota-aptly.conf"
+NGINX = ROOT / "repo_server" / "nginx"
 
 
-def test_a_builder_elsewhere_gives_the_password_that_nginx_asks_for(
+def front(folder: Path, stack: BuilderStack, port: int) -> str:
+    """Both of the repository's examples together, as docs/OTA_UPDATES.md says: TLS, the server, and aptly beside it."""
+    certificate, key = self_signed(folder)
+    (folder / "htpasswd").write_text("builder:{PLAIN}secret\n")
+    text = (NGINX / "pi-ota.conf").read_text()
+    for before, after in {
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        "    listen [::]:443 ssl;\n": "",
+        "/etc/ssl/certs/updates.example.org.pem": str(certificate),
+        "/etc/ssl/private/updates.example.org.key": str(key),
+        "    location / {": f"{(NGINX / 'pi-ota-aptly.conf').read_text()}\n    location / {{",
+        "/etc/nginx/pi-ota-aptly.htpasswd": str(folder / "htpasswd"),
+        "/var/lib/pi-ota-builder/aptly/api.sock": f"{stack.state}/aptly/api.sock",
+    }.items():
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    return text
+
+
+def test_a_builder_elsewhere_releases_through_tls_and_a_password(
     stack: BuilderStack, payload: Path, tmp_path: Path
 ) -> None:
     tmp_path.chmod(0o755)
     port = free_port()
-    (tmp_path / "htpasswd").write_text("builder:{PLAIN}secret\n")
-    example = EXAMPLE.read_text()
-    for before, after in {
-        "/etc/nginx/pi-ota-aptly.htpasswd": str(tmp_path / "htpasswd"),
-        "/var/lib/pi-ota-builder/aptly/api.sock": f"{stack.state}/aptly/api.sock",
-    }.items():
-        assert before in example
-        example = example.replace(before, after)
-    with running_nginx(tmp_path, f"server {{ listen 127.0.0.1:{port};\n{example}}}\n", port):
-        stack.edit(f'url = "unix://{stack.state}/aptly/api.sock"', f'url = "http://127.0.0.1:{port}/aptly"')
-        stack.edit('root = "aptly"\n', "")
-        assert "correct aptly.username and the password" in stack.run("list").sentence
-        stack.edit("[builder]\n", "XX\n[builder]\n")
-        stack.edit("XX\n", 'username = "builder"\npassword_file = "aptly-password"\n')
+    trusted = {"REQUESTS_CA_BUNDLE": str(tmp_path / "certificate.pem")}
+    make = ["make", "--no-print-directory", "-o", "setup", "release", f"VENV={Path(sys.executable).parents[1]}"]
+    make += ["VERSION=1.0.0", "NOTES=First", "URGENCY=scheduled", f"SRC={payload}"]
+    with running_nginx(tmp_path, front(tmp_path, stack, port), port):
+        url = f'url = "https://localhost:{port}/aptly"\n'
+        stack.edit(f'url = "unix://{stack.state}/aptly/api.sock"\nroot = "aptly"\n', url)
+        assert "a certificate that this machine does not trust (self-signed certificate)" in stack.run("list").sentence
+        assert "correct aptly.username and the password" in stack.run("list", env=trusted).sentence
+        stack.edit(url, f'{url}username = "builder"\npassword_file = "aptly-password"\n')
         (stack.state / "aptly-password").write_text("wrong\n")
-        refused = stack.release(payload, "1.0.0")
+        refused = stack.run("list", env=trusted)
         assert refused.status == 5
         assert "refuses the builder (status 401" in refused.sentence
         (stack.state / "aptly-password").write_text("secret\n")
-        assert stack.release(payload, "1.0.0").status == 0
+        environ = {**os.environ, **trusted, "PKGBUILD_CONFIG": str(stack.settings)}
+        done = subprocess.run(make, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
+        stack.stop_aptly()
+        gone = stack.run("list", env=trusted)
+        assert (gone.status, "aptly behind it does not (status 503" in gone.sentence) == (5, True)
     assert "tiny-assistant=1.0.0" in stack.packages("trixie", "amd64")
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from demo.ports import free_port
 from tests.integration.repo_server.conftest import Fleet, enrolled
-from tests.support.nginx import running_nginx
+from tests.support.nginx import running_nginx, self_signed
 from tests.support.server import ROOT, Reply, RunningServer, running_server
 
 UNITS = sorted((ROOT / "repo_server" / "systemd").iterdir())
@@ -85,13 +85,7 @@ class Front:
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder = tmp_path_factory.mktemp("front")
     folder.chmod(0o755)
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key),
-         "-out", str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate, key = self_signed(folder)
     settings = {"REPO_SERVER_ACCEL_PREFIX": "/_repo/", "REPO_SERVER_TRUSTED_PROXIES": "127.0.0.1"}
     with running_server(folder, environ=settings) as server:
         deb = server.repository / DEB

@@ -11,6 +11,7 @@ import pytest
 from pkgbuild.control import Release, Urgency
 from pkgbuild.errors import PkgbuildError
 from pkgbuild.release import _update
+from pkgbuild.rollout import FIELD, of_field
 from repo_server import wire
 from repo_server.waves import FailureLimit, Wave
 from tests.unit.pkgbuild.test_payload import GOOD, read
@@ -48,6 +49,27 @@ def test_what_is_left_out_is_left_to_the_server(tmp_path: Path) -> None:
     rollout = announced(tmp_path, GOOD + "[rollout]\npaused = true\n").rollout
     assert rollout is not None
     assert rollout.model_fields_set == {"paused"}
+
+
+def test_it_travels_in_the_package_for_when_it_is_promoted(tmp_path: Path) -> None:
+    for text in (
+        ROLLOUT,
+        "[rollout]\npaused = true\n",
+        '[rollout]\nwaves = [{ group = "ä\\nb", dwell_seconds = 9 }, { percent = 100 }]\n',
+    ):
+        file = read(tmp_path, GOOD + text).file
+        fields = Release(file=file, version="1.0.0", urgency=Urgency.SCHEDULED, notes="x").update_fields()
+        assert fields[FIELD].isascii()
+        assert fields[FIELD].isprintable()
+        assert of_field(fields[FIELD]) == file.rollout
+    file = read(tmp_path, GOOD).file
+    assert FIELD not in Release(file=file, version="1.0.0", urgency=Urgency.SCHEDULED, notes="x").update_fields()
+    assert of_field(None) is None
+
+
+def test_a_field_of_somebody_else_is_a_sentence() -> None:
+    with pytest.raises(PkgbuildError, match="Update-Rollout is not of this pkgbuild"):
+        of_field('{"waves": "slowly"}')
 
 
 @pytest.mark.parametrize(
