@@ -64,7 +64,7 @@ def test_the_life_of_a_release(fleet: tuple[BuilderStack, RunningServer, Path], 
 
     promoted = good(stack.run("promote", NAME, "1.0.0", "--json"))
     assert promoted["uploaded_bytes"] == 0
-    assert promoted["rollout"] == {"failure_limit": {"count": 7}}, "as its release.toml asked for"
+    assert promoted["rollout"] == {"failure_limit": {"count": 7}, "paused": False}, "as its release.toml asked for"
     assert (
         stack.packages("trixie", "arm64")[f"{NAME}=1.0.0"] == stack.packages("trixie", "arm64", "beta")[f"{NAME}=1.0.0"]
     )

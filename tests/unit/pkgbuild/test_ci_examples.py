@@ -47,7 +47,8 @@ def test_every_command_exists_and_takes_its_options(name: str) -> None:
     found = commands(name)
     assert {words[0] for words in found} == {"release", "promote", "withdraw"}
     for first, *rest in found:
-        command = main.commands[first]
+        command = main.get_command(click.Context(main), first)
+        assert command is not None, first
         context = click.Context(command)
         _, _, order = command.make_parser(context).parse_args(list(rest))  # raises for an option that is not there
         given = {parameter.name for parameter in order}
