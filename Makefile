@@ -131,6 +131,15 @@ fuzz-api: setup ## schemathesis with N=20 cases of each endpoint, as everyone wh
 check-packages: setup ## packages of both examples and others, for every target: lintian, reproducible, contents, purged clean (minutes)
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTHON) -m tests.packages
 
+.PHONY: test-aptly
+test-aptly: setup ## the tests of publishing with Debian 12's aptly and with Debian 13's (minutes)
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; \
+	  $$sudo $(PYTHON) -m tests.support.other_aptly $(PYTEST) -n $(TEST_JOBS) tests/integration/pkgbuild
+
+.PHONY: test-s3
+test-s3: setup ## publish to a server that speaks S3, which is fetched for this alone
+	@$(PYTEST) tests/s3/endpoint.py
+
 .PHONY: bench-device
 bench-device: setup ## what the agent costs a device: memory, wake-ups, writes, bytes, downtime (boots the virtual Pi)
 	@$(PYTHON) -m benchmarks.device
