@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Table(BaseModel):
     """A TOML table: unknown keys are refused, values are not changed after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 T = TypeVar("T", bound=Table)
