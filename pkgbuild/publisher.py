@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pkgbuild import unfinished, versions
@@ -151,11 +150,11 @@ class Publisher:
                 self._aptly.unpublish(PROBE, PROBE)  # left in the same way
                 self._aptly.publish_aside(PROBE, PROBE)
         finally:
-            for undo in (partial(self._aptly.unpublish, PROBE, PROBE), partial(self._aptly.delete_repository, PROBE)):
-                with suppress(
-                    PkgbuildError
-                ):  # it did not come so far; else the next probe takes what this one has left
-                    undo()
+            # what fails was not made, or is left for the next probe to take
+            with suppress(PkgbuildError):
+                self._aptly.unpublish(PROBE, PROBE)
+            with suppress(PkgbuildError):
+                self._aptly.delete_repository(PROBE)
             if self._root:
                 shutil.rmtree(self._root / "public" / PROBE, ignore_errors=True)
 
@@ -204,10 +203,7 @@ class Publisher:
             entry = entry.at(Stage.SWITCHING)
             self._journal.write(entry)
             for change in entry.changes:
-                if change.previous is None:
-                    self._aptly.publish(change.debian, self._channel, change.snapshot)
-                else:
-                    self._aptly.switch(change.debian, self._channel, change.snapshot)
+                unfinished.switch(self._aptly, self._channel, change, first=change.previous is None)
             announce()
         except BaseException as error:
             failures = unfinished.take_back(self._aptly, self._journal, entry)

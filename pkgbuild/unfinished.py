@@ -48,9 +48,12 @@ def recover(aptly: Aptly, journal: Journal, announce: Announce, say: Callable[[s
     return None
 
 
-def switch(aptly: Aptly, channel: str, change: Change) -> None:
-    """Let devices see the new snapshot; doing it again changes nothing but the signature's time."""
-    if aptly.published_snapshot(change.debian, channel) is None:
+def switch(aptly: Aptly, channel: str, change: Change, *, first: bool) -> None:
+    """Let devices see the new snapshot, the ``first`` that is published there or one in the place of another.
+
+    Switching once more changes nothing but the signature's time.
+    """
+    if first:
         aptly.publish(change.debian, channel, change.snapshot)
     else:
         aptly.switch(change.debian, channel, change.snapshot)
@@ -108,7 +111,8 @@ def restore(aptly: Aptly, repository: str, snapshot: str | None) -> None:
 
 def _finish(aptly: Aptly, journal: Journal, entry: Entry, announce: Announce) -> None:
     for change in entry.changes:
-        switch(aptly, entry.channel, change)
+        # what the killed run found there says nothing: it may have published its own since
+        switch(aptly, entry.channel, change, first=aptly.published_snapshot(change.debian, entry.channel) is None)
     if entry.update is not None:
         try:
             announce(entry.update)
