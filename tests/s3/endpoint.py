@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -47,21 +46,16 @@ def bucket(tmp_path: Path) -> Iterator[str]:
 def test_releases_are_published_to_s3_and_apt_takes_them_from_there(bucket: str, tmp_path: Path) -> None:
     payload = plain_payload(tmp_path / "payload")
     with builder_stack() as stack:
-        stack.stop_aptly()
-        conf = json.loads((stack.state / "aptly.conf").read_text())
-        conf["S3PublishEndpoints"] = {
-            "fleet": {
-                "region": "us-east-1",
-                "bucket": BUCKET,
-                "endpoint": bucket.rpartition("/")[0],
-                "awsAccessKeyID": "test",
-                "awsSecretAccessKey": "test",
-                "acl": "public-read",
-            }
+        fleet = {
+            "region": "us-east-1",
+            "bucket": BUCKET,
+            "endpoint": bucket.rpartition("/")[0],
+            "awsAccessKeyID": "test",
+            "awsSecretAccessKey": "test",
+            "acl": "public-read",
         }
-        (stack.state / "aptly.conf").write_text(json.dumps(conf))
-        stack.edit('root = "aptly"\n', 'root = "aptly"\nendpoint = "s3:fleet"\n')
-        stack.start_aptly()
+        stack.set_aptly({"S3PublishEndpoints": {"fleet": fleet}})
+        stack.publish_to("s3:fleet")
         for version in ("1.0.0", "1.1.0"):
             done = stack.release(payload, version)
             assert done.status == 0, done.stderr
@@ -86,10 +80,7 @@ def test_releases_are_published_to_s3_and_apt_takes_them_from_there(bucket: str,
         assert client.run("update", "-eany").returncode == 0
         assert client.run("download", "tiny-assistant=1.1.0").returncode != 0
 
-        stack.stop_aptly()
-        conf["S3PublishEndpoints"]["fleet"]["bucket"] = "elsewhere"
-        (stack.state / "aptly.conf").write_text(json.dumps(conf))
-        stack.start_aptly()
+        stack.set_aptly({"S3PublishEndpoints": {"fleet": {**fleet, "bucket": "elsewhere"}}})
         refused = stack.release(payload, "1.2.0")
         assert refused.status == 9, refused.stderr
         assert "bucket" in refused.sentence

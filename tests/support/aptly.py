@@ -96,6 +96,17 @@ class BuilderStack:
         assert old in text
         self.settings.write_text(text.replace(old, new))
 
+    def set_aptly(self, settings: Mapping[str, Any]) -> None:
+        """Start aptly anew with these in its own configuration."""
+        self.stop_aptly()
+        conf = self.state / "aptly.conf"
+        conf.write_text(json.dumps({**json.loads(conf.read_text()), **settings}))
+        self.start_aptly()
+
+    def publish_to(self, endpoint: str) -> None:
+        """Name an endpoint in the settings."""
+        self.edit('root = "aptly"\n', f'root = "aptly"\nendpoint = "{endpoint}"\n')
+
     def tree(self) -> dict[str, str]:
         """Every file under public/ with the hash of its bytes."""
         return {

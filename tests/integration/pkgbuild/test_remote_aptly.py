@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -65,12 +64,9 @@ def test_a_builder_elsewhere_releases_through_tls_and_a_password(
 
 def test_aptly_publishes_to_the_endpoint_that_the_settings_name(payload: Path, tmp_path: Path) -> None:
     with builder_stack() as stack:
-        stack.stop_aptly()
-        conf = json.loads((stack.state / "aptly.conf").read_text())
-        conf["FileSystemPublishEndpoints"] = {"mirror": {"rootDir": str(tmp_path / "mirror"), "linkMethod": "copy"}}
-        (stack.state / "aptly.conf").write_text(json.dumps(conf))
-        stack.edit('root = "aptly"\n', 'root = "aptly"\nendpoint = "filesystem:mirror"\n')
-        stack.start_aptly()
+        mirror = {"rootDir": str(tmp_path / "mirror"), "linkMethod": "copy"}
+        stack.set_aptly({"FileSystemPublishEndpoints": {"mirror": mirror}})
+        stack.publish_to("filesystem:mirror")
         for version in ("1.0.0", "1.1.0"):
             done = stack.release(payload, version)
             assert done.status == 0, done.stderr

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+]
 TARGETS = frozenset(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 FOLDERS = r"(?:pkgbuild|repo_server|pi_hook|debian|examples|demo|benchmarks|tests|docs)"
 
 
 def named_files(text: str) -> set[str]:
-    """Paths of this tree in backquotes, and where links lead that stay inside it."""
+    """Paths of this tree in backquotes."""
     return set(re.findall(rf"`({FOLDERS}/[\w./-]*)`", text))
 
 
@@ -24,7 +28,7 @@ def broken_links(document: Path) -> list[str]:
     return [link for link in links if "://" not in link and not (document.parent / link).exists()]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_links_and_targets_exist(document: Path) -> None:
     text = document.read_text()
     assert [name for name in sorted(named_files(text)) if not (ROOT / name).exists()] == []
