@@ -194,7 +194,6 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str], file: Path | None
         first = error.errors(include_url=False)[0]
         message = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"setting {first['loc'][0]}: {message}") from None
-        raise ConfigError(f"setting {first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _from_file(file: Path) -> dict[str, Any]:

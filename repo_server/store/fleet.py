@@ -23,12 +23,6 @@ def summary(connection: sqlite3.Connection, now: datetime) -> answers.Fleet:
         return _count(connection, now, times.render(now))
 
 
-def audience(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
-    """How many devices follow each assistant on each channel; those that wait for approval do not count."""
-    rows = connection.execute("SELECT assistant, channel, sum(devices) AS devices FROM audience_counts GROUP BY 1, 2")
-    return {(row["assistant"], row["channel"]): row["devices"] for row in rows}
-
-
 def audience_of(connection: sqlite3.Connection, assistant: str, channel: str) -> dict[tuple[str, str], int]:
     """Those of one assistant on one channel, by Debian release and architecture."""
     rows = connection.execute(
