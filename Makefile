@@ -8,6 +8,29 @@ MAKEFLAGS += --no-print-directory
 DEBIAN_PYTHON := /usr/bin/python3
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+
+# What may be given to a target, as `make release VERSION=1.0.0`; docs/COMMANDS.md has these lines.
+#: VERSION          of the release, as 1.0.0: higher than every published one
+#: NOTES            what is new, in one line; without it the first line of the last commit
+#: URGENCY          `scheduled` (in the night) or `urgent` (as soon as nobody is active)
+#: SRC              the folder with `release.toml`
+#: CHANNEL          instead of the default channel of `pkgbuild.toml`; for `withdraw` and `prune` only this one of all
+#: NAME             the assistant's package
+#: FROM             the channel that has the release; `beta` without it
+#: TO               the channel that gets it; `stable` without it
+#: OLD              the published version whose content is released again
+#: DRY_RUN          `1`: build and show what would be done, and change nothing
+#: KEEP             of `prune`: how many releases stay in any case, 3 without it; of `demo`: `1` leaves everything running
+#: STATE            the folder of `make serve`: aptly, keys, the server's database, `pkgbuild.toml`
+#: PKGBUILD_CONFIG  the builder's settings, where they are not those of `STATE`
+#: DEMO_STATE       the folder of `make demo`
+#: JOBS             how much runs at the same time; the number of processors without it
+#: TEST_JOBS        the same of `make test`, twice as many without it
+#: N                how many: cuts, kills, devices, or cases of each endpoint
+#: SEED             decides what chance decides
+#: REAL             the share of power cuts with the published payload
+#: PAGES            which pages, by their names; all without it
+#: CORE             which of the tests that boot the virtual Pi
 STATE ?= .pi-ota/serve
 DEMO_STATE ?= .pi-ota/demo
 JOBS ?= $(shell nproc)
@@ -163,6 +186,10 @@ kill-server: setup ## SIGKILL the server's worker or the whole server N=20 times
 .PHONY: kill-release
 kill-release: setup ## SIGKILL `make release` N=20 times beside apt in a loop: nothing half, and the next one succeeds
 	@$(PYTHON) -m tests.killing_releases --kills $(N) --seed $(SEED)
+
+.PHONY: docs
+docs: setup ## write what follows from the code: docs/API.md, docs/COMMANDS.md, docs/SETTINGS.md, the table in docs/OTA_UPDATES.md
+	@$(PYTHON) -m docs.reference
 
 .PHONY: lint
 lint: setup ## ruff: rules and format

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _RUN = Path("/run/pi-hook")
+_WHAT = "it was used just now (without this); it is busy and must not be interrupted; every busy period is over"
 _STATE = Path("/var/lib/pi-hook")
 
 
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status. Those that differ from 0 and 1 are in ``pi_hook.errors``."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     # The daemon goes without the parser, which would stay in its memory: half a megabyte.
-    options = None if given == ["daemon"] else _parser().parse_args(given)
+    options = None if given == ["daemon"] else parser().parse_args(given)
     command: Callable[[Any], int] = _daemon if options is None else options.run
     try:
         return command(options)
@@ -41,14 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_GATE_FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Of the command line; its commands are listed nowhere else."""
     import argparse  # noqa: PLC0415  # see above
 
-    parser = argparse.ArgumentParser(prog="pi-hook", description="Updates of the voice assistant, at good moments.")
-    parser.add_argument("--version", action="version", version=f"pi-hook {__version__}")
-    parser.add_argument("--socket", type=Path, default=_RUN / "control.sock", help=argparse.SUPPRESS)
-    parser.add_argument("--state", type=Path, default=_STATE, help=argparse.SUPPRESS)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    made = argparse.ArgumentParser(prog="pi-hook", description="Updates of the voice assistant, at good moments.")
+    made.add_argument("--version", action="version", version=f"pi-hook {__version__}")
+    made.add_argument("--socket", type=Path, default=_RUN / "control.sock", help=argparse.SUPPRESS)
+    made.add_argument("--state", type=Path, default=_STATE, help=argparse.SUPPRESS)
+    commands = made.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=words, description=words)
@@ -66,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     examining.add_argument("--json", action="store_true", help="for programs")
     command("enroll", _enroll, "register this device now; the daemon does so by itself")
     activity = command("activity", _activity, "tell the daemon that somebody uses the assistant")
-    activity.add_argument("what", nargs="?", choices=["used", "busy", "free"], default="used")
+    activity.add_argument("what", nargs="?", choices=["used", "busy", "free"], default="used", help=_WHAT)
     activity.add_argument("--seconds", type=float, help="with busy: for how long (stays in the foreground until then)")
     activity.add_argument("--why", default="", help="with busy: why")
     command("gate", _gate, "may unattended work start now? exit status 0 yes, 1 not now, 255 the gate failed")
@@ -78,8 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     command("rotate-token", _rotate_token, "exchange this device's token at the server for a new one (root only)")
     worker = command("worker", _worker, "do one step of an update (systemd units do)")
     steps = ["refresh", "download", "install", "reinstall", "lists", "system", "recover"]
-    worker.add_argument("step", choices=steps)
-    return parser
+    worker.add_argument("step", choices=steps, help="which")
+    return made
 
 
 def _daemon(_options: argparse.Namespace | None) -> int:

@@ -46,7 +46,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", metavar="TIME", help="the instant, e.g. 2026-03-29T01:30:00Z (default: now)")
     parser.add_argument("--timezone", metavar="ZONE", help="an IANA zone, e.g. Europe/Berlin (default: this machine's)")
     parser.add_argument("--idle", metavar="DURATION", help="time without activity: 90s, 10min, 3h (default: unknown)")
-    parser.add_argument("--urgency", choices=[str(urgency) for urgency in Urgency], default="scheduled")
+    parser.add_argument(
+        "--urgency", choices=[str(each) for each in Urgency], default="scheduled", help="(default: scheduled)"
+    )
     parser.add_argument("--waiting", metavar="DURATION", default="0s", help="how long the release has been granted")
     parser.add_argument("--busy", action="store_true", help="the assistant is busy, nobody knows for how long")
     parser.add_argument("--clock-unsynced", action="store_true", help="the time is not known")

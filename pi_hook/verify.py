@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 POLICY = "pi-ota.pol"
 STRICT_VARIABLE = "PI_HOOK_STRICT"
-"""Set to 1 in the environment of the agent's own runs: without a builder policy refuse."""
+"""1 in the agent's own runs of apt: refuse packages of ours where no builder key is known."""
 _POLICIES = "/etc/debsig/policies"
 _KEYRINGS = "/usr/share/debsig/keyrings"
 _COLUMNS = 9  # of a package's line in version 3

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import tzinfo
 
+VARIABLE = "DEVICE_TIMEZONE"
+"""The device's zone, where neither an operator nor ``device.timezone`` names one; in the daemon's environment."""
 _FALLBACK = "Etc/UTC"
 _ZONEINFO = "/zoneinfo/"
 _MOST_NAME = 64
@@ -55,7 +57,7 @@ def device_zone(
     sources = (
         ("the server", servers),
         ("device.timezone", setting),
-        ("DEVICE_TIMEZONE", environment.get("DEVICE_TIMEZONE")),
+        (VARIABLE, environment.get(VARIABLE)),
     )
     for source, name in sources:
         if name:

@@ -19,6 +19,8 @@ from pkgbuild.tomlfile import Table
 from pkgbuild.values import DebianPackage
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+VARIABLE = "PKGBUILD_CONFIG"
+"""Names the settings file; ``pkgbuild.toml`` in the working folder without it."""
 
 
 def _url(text: str) -> str:
@@ -53,9 +55,11 @@ class AptlySettings(Table):
     timeout_seconds: Seconds = 300
     """For one call: adding and publishing large packages takes a while."""
     username: str | None = None
-    password: str | None = None
-    password_file: str | None = None
     """Of HTTP basic authentication, which a web server in front of aptly asks for: aptly itself asks for nothing."""
+    password: str | None = None
+    """The password itself; better in a file of its own."""
+    password_file: str | None = None
+    """A file that holds the password."""
     endpoint: Endpoint | None = None
     """Where it publishes to, a name of aptly's own settings, as ``s3:NAME`` or ``filesystem:NAME``; its folder
     ``public`` without it."""
@@ -67,24 +71,31 @@ class KeySettings(Table):
     """One key: its GnuPG home and fingerprint."""
 
     gnupghome: str | None = None
+    """GnuPG's folder that holds the key; under ``keys/`` of the state folder without it."""
     key: str | None = None
-    """Once keys were rotated, any of them: the one that signs now is what ``keys/ring.json`` says."""
+    """Its fingerprint. Once keys were rotated, any of them: the one that signs now is what ``keys/ring.json`` says."""
 
 
 class ServerSettings(Table):
     """The repo_server that releases are announced to."""
 
     url: Url
+    """As ``https://updates.example.org``."""
     api_key: str | None = None
+    """The key itself, of the role builder; better in a file of its own."""
     api_key_file: str | None = None
+    """A file that holds the key."""
     timeout_seconds: Seconds = 30
+    """For one request."""
 
 
 class TargetSettings(Table):
     """One target."""
 
     debian: str
+    """``trixie`` or ``bookworm``."""
     architecture: str
+    """``arm64``, ``armhf`` or ``amd64``."""
 
 
 class SettingsFile(Table):
@@ -93,13 +104,16 @@ class SettingsFile(Table):
     state: str = "."
     """Folder of the cache, the build trees and the publish lock."""
     default_channel: Annotated[str, AfterValidator(_channel)] = "stable"
+    """Where a release goes that names no channel."""
     targets: Annotated[list[TargetSettings], Field(min_length=1)]
+    """What is built for, unless the release or the command says otherwise."""
     allowed_packages: tuple[DebianPackage, ...] = ()
     """Ready packages besides the assistants' own that devices take from this repository; the keyring carries them."""
     aptly: AptlySettings
     builder: KeySettings
     archive: KeySettings = KeySettings()
     server: ServerSettings | None = None
+    """Nothing is announced without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +210,7 @@ def channel_name(text: str) -> str:
 
 def settings_path() -> Path:
     """PKGBUILD_CONFIG, else ``pkgbuild.toml`` in the working directory."""
-    return Path(os.environ.get("PKGBUILD_CONFIG") or "pkgbuild.toml")
+    return Path(os.environ.get(VARIABLE) or "pkgbuild.toml")
 
 
 def load(path: Path) -> Settings:

@@ -11,13 +11,15 @@ from pkgbuild.process import run
 if TYPE_CHECKING:
     from pathlib import Path
 
+VARIABLE = "SOURCE_DATE_EPOCH"
+"""Seconds since 1970: the time in the packages of a release, instead of that of the payload's last commit."""
 LAYER_EPOCH = 946_684_800
 """2000-01-01: a deps layer depends on its lock and its target only, so its time is always the same."""
 
 
 def release_epoch(folder: Path) -> int:
     """Seconds since 1970: SOURCE_DATE_EPOCH, else the payload's last commit in git, else ``LAYER_EPOCH``."""
-    if given := os.environ.get("SOURCE_DATE_EPOCH"):
+    if given := os.environ.get(VARIABLE):
         if not given.isdigit():
             raise PkgbuildError(
                 Kind.BAD_INPUT, f"SOURCE_DATE_EPOCH is {given!r}: write seconds since 1970, or unset it."

@@ -50,6 +50,7 @@ class _Python(Table):
     depends: tuple[DebianDependency, ...] = ()
     """Debian packages the code needs besides Python, such as ``libportaudio2``."""
     overrides: tuple[Override, ...] = ()
+    """Where a pin has no wheel for a target, or the wrong one."""
 
     def overriding(self, target: Target) -> list[str]:
         """The requirements that override others on ``target``."""
@@ -60,6 +61,7 @@ class Application(_Python):
     """A folder of Python code: everything beside ``release.toml`` becomes the app layer."""
 
     kind: Literal["application"]
+    """A folder of Python code."""
     requirements: InsidePath = "requirements.txt"
     """Third-party requirements; the file may be absent."""
     lock: InsidePath | None = None
@@ -78,14 +80,18 @@ class Wheel(_Python):
     """A wheel published under ``wheel`` on the package index, at the version that is released."""
 
     kind: Literal["wheel"]
+    """A published wheel."""
     wheel: Project
+    """Its project's name."""
     extras: tuple[str, ...] = ()
+    """Of the wheel's own extras, those that are wanted."""
 
 
 class Deb(Table):
     """Ready .deb files, of which one for each target is ``name`` at the version that is released."""
 
     kind: Literal["deb"]
+    """A ready package."""
     files: Annotated[tuple[InsidePath, ...], Field(min_length=1)]
     """Patterns inside the payload's folder, as ``dist/*.deb``; ``{debian}`` stands for the Debian release."""
 
@@ -99,17 +105,20 @@ class Asset(Table):
     name: AssetName
     """By which the release finds it: ``$PI_OTA_RELEASE_DIR/assets/NAME``."""
     folder: InsidePath
+    """Inside the payload's folder."""
 
 
 class Service(Table):
     """What systemd runs."""
 
     module: Module
+    """Run as ``python -m``."""
     arguments: tuple[str, ...] = ()
     """``{release}`` in them stands for the release directory."""
     groups: tuple[GroupName, ...] = ()
     """Further groups of the user, such as ``audio`` or ``gpio``."""
     environment: Environment = Field(default_factory=dict)
+    """Variables by their names; ``{release}`` stands for the release directory."""
     unit: Literal["system", "user"] = "system"
     """Whose systemd runs it: the system's, or that of an account, beside which PipeWire runs."""
     account: AccountName | None = None
@@ -128,7 +137,9 @@ class Health(Table):
     """How the agent asks the running release whether it is well."""
 
     command: Command
+    """Run in the release directory as the service's user; other than 0 within the soak sends the device back."""
     timeout_seconds: Annotated[int, Field(ge=1, le=300)] = 10
+    """For each run of it."""
     starting_seconds: Annotated[int, Field(ge=1, le=600)] = 30
     """How long the command may fail after a start: what the release needs to load its models."""
 
@@ -152,23 +163,32 @@ class ReleaseFile(Table):
     """``release.toml``."""
 
     name: Annotated[str, AfterValidator(check_name)]
+    """The assistant's Debian package; never changed once released."""
     summary: Annotated[OneLine, Field(max_length=80)]
+    """What it is, in a line without a full stop."""
     description: str = ""
+    """The same at length, for the package."""
     maintainer: Maintainer
+    """Who is asked about it."""
     homepage: WebAddress | None = None
+    """Where more is said of it."""
     licence: OneLine = "unknown"
+    """Such as ``MIT``, for the package's copyright file."""
     copyright: OneLine | None = None
     """Years and holders, as ``2026 Somebody <somebody@example.org>``."""
     payload: AnyPayload
     service: Service | None = None
     """None for ready .deb files only: they bring a unit of their own."""
     health: Health | None = None
+    """Without it a release is well that stays up."""
     hooks: Hooks = Hooks()
+    """None by default."""
     oldest_rollback: VersionWords | None = None
     """The oldest version this one can go back to; older ones cannot read its state."""
     minimum_agent: VersionWords | None = None
     """The oldest pi-hook that may install this release."""
     assets: tuple[Asset, ...] = ()
+    """None by default."""
     packages: tuple[InsidePath, ...] = ()
     """Ready .deb files that are published with it, as they are; patterns as those of a ``deb`` payload."""
     rollout: Rollout | None = None

@@ -23,7 +23,9 @@ class Wave(Table):
     """A group's devices, or a percentage of all."""
 
     percent: Annotated[float, Field(gt=0, le=_ALL)] | None = None
+    """Of all devices, those of the waves before included; the last wave has 100."""
     group: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """Only in the first wave: the devices that an operator has put into this group."""
     dwell_seconds: Annotated[int, Field(ge=1)] | None = None
     """How long until the next wave; the last has none."""
 
@@ -42,13 +44,16 @@ class FailureLimit(Table):
     minimum: Annotated[int, Field(ge=1)] | None = None
     """So many failures at least before ``percent`` counts."""
     count: Annotated[int, Field(ge=1)] | None = None
+    """Or so many failures, whatever their share."""
 
 
 class Rollout(Table):
     """What is left out is as the server's settings say."""
 
     waves: Annotated[tuple[Wave, ...], Field(min_length=1)] | None = None
+    """In order; each opens when the dwell time of the one before is over and the failures are below the limit."""
     failure_limit: FailureLimit | None = None
+    """As the server's settings say without it."""
     paused: bool = False
     """Announced, but not begun before somebody resumes it at the server."""
 

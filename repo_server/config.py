@@ -18,7 +18,9 @@ from repo_server.presence import Tolerance
 from repo_server.session_life import Life
 
 ENVIRONMENT = "REPO_SERVER_"
-"""``REPO_SERVER_PORT=8001`` sets ``port``; ``REPO_SERVER_CONFIG`` names the TOML file."""
+"""``REPO_SERVER_PORT=8001`` sets ``port``."""
+FILE_VARIABLE = "REPO_SERVER_CONFIG"
+"""Names the settings file, as ``--config`` does."""
 
 
 class Settings(BaseModel):
@@ -31,9 +33,11 @@ class Settings(BaseModel):
     repository_dir: Path | None = None
     """aptly's public folder, served under ``/repo/``; ``STATE/public`` where not given."""
     host: str = "0.0.0.0"  # noqa: S104 - it serves a fleet; put it behind TLS, or bind it to loopback behind nginx
+    """The address to listen on; ``127.0.0.1`` where nginx stands in front on the same machine."""
     port: int = Field(default=8000, ge=0, le=65535)
+    """The port to listen on; 0 takes a free one and says which."""
     threads: int = Field(default=16, ge=1, le=256)
-    """A download holds a thread while it lasts."""
+    """Requests that are served at once. A download holds a thread while it lasts."""
     one_processor: bool = True
     """The worker keeps to one processor, on which its threads change places faster than across two."""
     heartbeat_seconds: int = Field(default=300, ge=1, le=86_400)
@@ -173,7 +177,7 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str], file: Path | None
 
     Raises ``ConfigError`` with a sentence that names the setting and where it came from.
     """
-    named = file or (Path(environ[ENVIRONMENT + "CONFIG"]) if environ.get(ENVIRONMENT + "CONFIG") else None)
+    named = file or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
     values: dict[str, Any] = _from_file(named) if named is not None else {}
     unknown = sorted(set(values) - set(Settings.model_fields))
     if unknown:

@@ -13,7 +13,7 @@ from pathlib import Path
 from repo_server import times
 
 VARIABLE = "PI_OTA_DEVELOPMENT_CLOCK"
-"""Names a file that holds an RFC 3339 time; whoever writes it replaces it by renaming another over it."""
+"""For rehearsals: a file that holds an RFC 3339 time, which is the server's clock. Replace it by renaming."""
 
 _log = logging.getLogger(__name__)
 

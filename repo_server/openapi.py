@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +12,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
+from repo_server.described import Described
 from repo_server.errors import kind_of
 from repo_server.operations import NOT_MODIFIED, Asks, Content, Operation, declared_by
+from repo_server.roles import roles_with
 from repo_server.session_cookie import CSRF_HEADER, NAME, NAME_WITHOUT_TLS
 from repo_server.version import VERSION
 
@@ -62,6 +65,15 @@ _SECURITY: dict[Asks, list[dict[str, list[str]]]] = {
     Asks.REPOSITORY: [{"DeviceBasic": []}, {"ApiKey": []}],
     Asks.LOOPBACK: [{}, {"ApiKey": []}, {"Session": []}],
 }
+_CALLERS = {
+    Asks.ANYONE: "anyone",
+    Asks.KEY_ITSELF: "an API key of any role; no session",
+    Asks.SESSION: "a session",
+    Asks.DEVICE: "the device in the address",
+    Asks.ENROLLMENT: "a new device, with an enrollment token",
+    Asks.REPOSITORY: "a device, or an API key of any role",
+    Asks.LOOPBACK: "programs on the server's own machine; everybody else: ",
+}
 _ANSWER_HEADERS = {
     "ETag": "Of the whole answer; send it back as If-None-Match.",
     "WWW-Authenticate": "Which credentials are asked for.",
@@ -97,6 +109,7 @@ def document(app: Flask, *, tls: bool = True) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "pi-ota repo-server", "version": VERSION},
+        "tags": _tags(app, paths),
         "paths": paths,
         "components": {
             "schemas": {**definitions, "Error": _ERROR},
@@ -111,7 +124,7 @@ def _schemas(declared: list[Operation]) -> tuple[dict[object, dict[str, Any]], d
     for one in declared:
         given += [(model, "serialization") for model in one.answers.values() if isinstance(model, type)]
         given += [(one.body, "validation")] if one.body is not None else []
-    references, definitions = models_json_schema(given, ref_template=_REF)
+    references, definitions = models_json_schema(given, ref_template=_REF, schema_generator=Described)
     return {model: reference for (model, _), reference in references.items()}, definitions["$defs"]
 
 
@@ -119,15 +132,28 @@ def _described(method: str, rule: Rule, declared: Operation, schemas: dict[objec
     described: dict[str, Any] = {
         "operationId": f"{method} {path_of(rule)}",
         "summary": declared.summary,
+        "description": f"{declared.words}\n\nWho may ask: {callers(declared)}.",
+        "tags": [rule.endpoint.partition(".")[0]],
         "parameters": [*_path_parameters(rule), *_query_parameters(declared), *_header_parameters(declared)],
         "responses": _successes(declared, schemas) | _errors(declared, in_path=bool(rule.arguments)),
         "security": _security(method, declared.asks),
     }
-    if declared.right is not None:
-        described["description"] = f"Asks for a key that may {declared.right}."
     if declared.body is not None:
         described["requestBody"] = {"required": True, **_json(schemas[declared.body])}
     return described
+
+
+def callers(declared: Operation) -> str:
+    """Who may ask, in words."""
+    roles = [] if declared.right is None else [str(role) for role in roles_with(declared.right)]
+    return _CALLERS.get(declared.asks, "") + ", ".join(roles)
+
+
+def _tags(app: Flask, paths: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
+    """The parts of the API in the order in which the application has them, in their modules' own words."""
+    used = {tag for methods in paths.values() for one in methods.values() for tag in one["tags"]}
+    modules = {name: sys.modules[blueprint.import_name] for name, blueprint in app.blueprints.items() if name in used}
+    return [{"name": name, "description": (module.__doc__ or "").strip()} for name, module in modules.items()]
 
 
 def _security(method: str, asks: Asks) -> list[dict[str, list[str]]]:
@@ -175,10 +201,17 @@ def _path_parameters(rule: Rule) -> list[dict[str, Any]]:
 def _query_parameters(declared: Operation) -> list[dict[str, Any]]:
     if declared.query is None:
         return []
-    schema = declared.query.model_json_schema()
+    schema = declared.query.model_json_schema(schema_generator=Described)
+    inside = {f"#/$defs/{name}": shape for name, shape in schema.get("$defs", {}).items()}
     required = schema.get("required", ())
     return [
-        {"name": name, "in": "query", "required": name in required, "schema": _without_null(shape)}
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "description": shape.pop("description", ""),
+            "schema": _whole(_without_null(shape), inside),
+        }
         for name, shape in schema["properties"].items()
     ]
 
@@ -190,6 +223,11 @@ def _without_null(shape: dict[str, Any]) -> dict[str, Any]:
         return shape
     rest = {name: value for name, value in shape.items() if name not in {"anyOf", "default"}}
     return rest | (kept[0] if len(kept) == 1 else {"anyOf": kept})
+
+
+def _whole(shape: dict[str, Any], inside: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """With what it refers to: a parameter's schema has no definitions beside it."""
+    return inside[shape["$ref"]] if "$ref" in shape else shape
 
 
 def _header_parameters(declared: Operation) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ route from it; a test fails for a route without. Refusals that follow from the r
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -67,6 +68,8 @@ class Operation:
     """What a view declares."""
 
     summary: str
+    words: str
+    """The view's own, for the description."""
     answers: Mapping[int, type[Answer] | Content | None]
     right: Right | None
     asks: Asks
@@ -120,9 +123,10 @@ def operation(
     with ``body.read`` and ``body.read_query``. ``refusals``: statuses that follow from nothing else, such as 409.
     """
     asked = asks if asks is not None else Asks.API_KEY if right is not None else Asks.ANYONE
-    declared = Operation(summary, answers, right, asked, body, query, refusals, takes, gives)
 
     def decorate(view: Callable[_P, Response]) -> Callable[_P, Response]:
+        words = inspect.getdoc(view) or ""
+        declared = Operation(summary, words, answers, right, asked, body, query, refusals, takes, gives)
         guarded = require(right)(view) if right is not None and asked is Asks.API_KEY else view
         outer = _conditional(guarded) if declared.conditional else guarded
         setattr(outer, _ATTRIBUTE, declared)

@@ -274,19 +274,28 @@ class PageQuery(Query):
     """Every list."""
 
     limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+    """How many items a page has at most."""
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
+    """The ``next_cursor`` of the page before."""
 
 
 class DeviceQuery(PageQuery):
     """GET /api/v1/devices/."""
 
     state: Literal["active", "pending", "decommissioned"] = "active"
+    """Let in, waiting for approval, or retired."""
     group: Channel | None = None
+    """The group that an operator has put it into."""
     channel: Channel | None = None
+    """The channel that it follows."""
     version: Version | None = None
+    """The version that is active."""
     online: bool | None = None
+    """Whether it is online; late and lost are both not."""
     presence: Presence | None = None
+    """By when it was last heard of: see the settings ``missed_heartbeats`` and ``lost_heartbeats``."""
     status: ANY_STATUS | None = None
+    """Of the update that it is at."""
     reason: Word | None = None
     """Why the device's gate defers."""
     reenrollment: bool | None = None
@@ -294,7 +303,9 @@ class DeviceQuery(PageQuery):
     cloned: bool | None = None
     """Whether two machines seem to go by one identity."""
     attention: bool | None = None
-    """Whether somebody should look at it: see ``store.device_lists``."""
+    """Whether somebody should look at it: it or its new token waits for approval, two machines go by its identity, its
+    last update has failed, it is stuck in one or lost, or its gate defers with DEPENDENCY_BLOCKED, DISK_FULL or
+    READ_ONLY_ROOT."""
     q: Annotated[str, StringConstraints(pattern=LINE, min_length=1, max_length=100)] | None = None
     """Part of the name or the hostname, in whatever case, or the beginning of the id."""
     sort: Literal["registered", "-registered", "name", "-name", "seen", "-seen"] = "registered"
@@ -305,8 +316,11 @@ class UpdateQuery(PageQuery):
     """GET /api/v1/updates/."""
 
     name: PackageName | None = None
+    """Of the assistant."""
     channel: Channel | None = None
+    """The channel that it was announced on."""
     state: Literal["active", "paused", "halted", "withdrawn"] | None = None
+    """Of its rollout."""
 
 
 class HistoryQuery(PageQuery):

@@ -59,8 +59,11 @@ class AuditQuery(PageQuery):
     """GET /api/v1/audit."""
 
     who: Annotated[str, StringConstraints(pattern=LINE, max_length=300)] | None = None
+    """Who did it, as ``key:NAME``, ``cli:USER``, ``device:ID`` or ``server``."""
     action: Annotated[str, StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)*$", max_length=64)] | None = None
+    """What was done, as ``device.change``."""
     subject: Annotated[str, StringConstraints(pattern=LINE, max_length=300)] | None = None
+    """The id of what it was done to."""
     since: Instant | None = None
     """From this instant on."""
     until: Instant | None = None

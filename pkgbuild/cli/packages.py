@@ -22,7 +22,14 @@ _STEPS = 3
 @click.option("--version", required=True, help="Of the release, as 1.2.0.")
 @click.option("--notes", default="", help="What is new, in one line; without it the last commit's first line.")
 @click.option("--urgency", default="scheduled", show_default=True, help="scheduled or urgent.")
-@click.option("--output", "folder", default="build/packages", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    "folder",
+    default="build/packages",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The folder for the packages, in it one for each target.",
+)
 @output.target_option
 @click.option(
     "--allow", multiple=True, metavar="PACKAGE", help="A ready package that may be among them (for more, again)."

@@ -24,7 +24,7 @@ def api_key() -> None:
 @api_key.command()
 @options.where
 @options.as_json
-@click.option("--role", type=click.Choice([str(role) for role in Role]), required=True)
+@click.option("--role", type=click.Choice([str(role) for role in Role]), required=True, help="What it may do.")
 @click.option("--name", required=True, help="Whose key it is; it appears in the log.")
 @click.option("--expires", type=options.Duration(), help="For how long, e.g. 12h, 90d [default: for ever].")
 def create(

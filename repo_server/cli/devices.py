@@ -30,9 +30,15 @@ def devices(ctx: click.Context, state_dir: Path | None, file: Path | None, as_js
 @devices.command("list")
 @options.where
 @options.as_json
-@click.option("--only", type=click.Choice(["active", "pending", "decommissioned"]), default="active")
-@click.option("--group", type=options.Word())
-@click.option("--channel", type=options.Word())
+@click.option(
+    "--only",
+    type=click.Choice(["active", "pending", "decommissioned"]),
+    default="active",
+    show_default=True,
+    help="Let in, waiting for approval, or retired.",
+)
+@click.option("--group", type=options.Word(), help="Only those of this group.")
+@click.option("--channel", type=options.Word(), help="Only those that follow this channel.")
 @click.option("--waiting", is_flag=True, help="Only those that wait for an operator's approval.")
 def list_devices(
     *,

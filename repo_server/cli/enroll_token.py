@@ -34,7 +34,7 @@ def enroll_token() -> None:
 @enroll_token.command()
 @options.where
 @options.as_json
-@click.option("--name", default="devices", show_default=True)
+@click.option("--name", default="devices", show_default=True, help="What it is called; it appears in the log.")
 @click.option("--uses", type=click.IntRange(min=1), help="How many devices may register [default: any number].")
 @click.option("--expires", type=options.Duration(), help="For how long, e.g. 30m, 12h, 7d [default: for ever].")
 @click.option("--group", type=options.Word(), help="The group that its devices belong to.")
@@ -71,7 +71,7 @@ def create(
 @enroll_token.command()
 @options.where
 @options.as_json
-@click.option("--name", default="recovery", show_default=True)
+@click.option("--name", default="recovery", show_default=True, help="What it is called; it appears in the log.")
 @click.option("--uses", type=click.IntRange(min=1), required=True, help="How many devices may come back.")
 @click.option("--expires", type=options.Duration(), required=True, help="For how long, e.g. 7d; at most 30d.")
 def recover(

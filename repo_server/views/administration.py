@@ -37,7 +37,7 @@ def create_api_key() -> Response:
     query=wire.PageQuery,
 )
 def api_keys() -> Response:
-    """One page of keys."""
+    """The oldest first, revoked ones too, without their secrets."""
     rows = credentials.list_api_keys(context().db.connection(), body.read_query(wire.PageQuery))
     return answers.respond(rows)
 
@@ -73,7 +73,7 @@ def create_enrollment_token() -> Response:
     query=wire.PageQuery,
 )
 def enrollment_tokens() -> Response:
-    """One page of tokens."""
+    """The oldest first, revoked ones too, without their secrets."""
     rows = credentials.list_enrollment_tokens(context().db.connection(), body.read_query(wire.PageQuery))
     return answers.respond(rows)
 
@@ -95,7 +95,7 @@ def revoke_enrollment_token(token_id: uuid.UUID) -> Response:
     query=wire_identity.AuditQuery,
 )
 def audit_log() -> Response:
-    """One page of changes, the newest first."""
+    """Each with what it was before and after; never a secret."""
     rows = audit.list_page(context().db.connection(), body.read_query(wire_identity.AuditQuery))
     return answers.respond(rows)
 

@@ -41,7 +41,7 @@ def register() -> Response:
 @blueprint.get("/devices/")
 @operation("List the devices", {200: answers.Page[answers.Device]}, right=Right.VIEW, query=wire.DeviceQuery)
 def listed() -> Response:
-    """One page of devices."""
+    """Retired ones are listed with ``state=decommissioned`` only."""
     here, query = context(), body.read_query(wire.DeviceQuery)
     rows = device_lists.list_page(here.db.connection(), query, here.clock())
     return answers.respond(rows)
@@ -50,7 +50,7 @@ def listed() -> Response:
 @blueprint.get("/devices/<uuid:device_id>")
 @operation("One device", {200: answers.Device}, right=Right.VIEW)
 def one(device_id: uuid.UUID) -> Response:
-    """One device, also a decommissioned one."""
+    """Also a retired one."""
     here = context()
     row = enrollment.device(here.db.connection(), str(device_id))
     return answers.respond(devices.answer(row, here.clock()))
@@ -58,14 +58,14 @@ def one(device_id: uuid.UUID) -> Response:
 
 @blueprint.patch("/devices/<uuid:device_id>")
 @operation(
-    "Name, group, channel, time zone, hold",
+    "Change a device: name, group, channel, time zone, hold",
     {200: answers.Device},
     right=Right.OPERATE,
     body=wire.DeviceChange,
     refusals=(410,),
 )
 def change(device_id: uuid.UUID) -> Response:
-    """Name, group, channel, time zone, hold."""
+    """What is left out stays, null clears. It counts with the device's next heartbeat."""
     here, now = context(), context().clock()
     row = changes.change_device(here.db, str(device_id), body.read(wire.DeviceChange), who(), now)
     return answers.respond(devices.answer(row, now))
@@ -74,7 +74,7 @@ def change(device_id: uuid.UUID) -> Response:
 @blueprint.delete("/devices/<uuid:device_id>")
 @operation("Decommission a device", {204: NOTHING}, right=Right.OPERATE, query=wire_identity.DecommissionQuery)
 def decommission(device_id: uuid.UUID) -> Response:
-    """Retire a device."""
+    """It loses the API and the repository at once, and may not register again."""
     here, now, query = context(), context().clock(), body.read_query(wire_identity.DecommissionQuery)
     enrollment.decommission(here.db, str(device_id), who(), now)
     if query.erase:
@@ -85,7 +85,7 @@ def decommission(device_id: uuid.UUID) -> Response:
 @blueprint.get("/devices/<uuid:device_id>/export")
 @operation("Everything that is kept about a device", {200: answers_identity.Export}, right=Right.OPERATE)
 def export(device_id: uuid.UUID) -> Response:
-    """For whoever lives there."""
+    """For whoever lives there: the rows as they are kept, of tokens only the fingerprints."""
     here = context()
     response = answers.respond(privacy.export(here.db, str(device_id), here.clock()))
     response.headers["Cache-Control"] = "no-store"
@@ -95,7 +95,7 @@ def export(device_id: uuid.UUID) -> Response:
 @blueprint.delete("/devices/<uuid:device_id>/data")
 @operation("Delete what is kept about a home until now", {204: NOTHING}, right=Right.OPERATE)
 def erase(device_id: uuid.UUID) -> Response:
-    """The device stays registered."""
+    """Heartbeats, events, and the words of its progress; the device stays registered."""
     here = context()
     privacy.erase(here.db, str(device_id), who(), here.clock())
     return Response(status=204)
@@ -110,7 +110,7 @@ def erase(device_id: uuid.UUID) -> Response:
     refusals=(409, 410),
 )
 def approve(device_id: uuid.UUID) -> Response:
-    """An operator lets a device in."""
+    """A device that changes its token so begins anew: its progress through updates is forgotten."""
     here, now, query = context(), context().clock(), body.read_query(wire_identity.ApproveQuery)
     row = enrollment.approve(here.db, str(device_id), query.fingerprint, who(), now)
     return answers.respond(devices.answer(row, now))
@@ -142,7 +142,7 @@ def ask_rotation(device_id: uuid.UUID) -> Response:
     body=wire_identity.TokenRotation,
 )
 def rotate(device_id: uuid.UUID) -> Response:
-    """A device exchanges its token."""
+    """Again with the same token does no harm."""
     device_by_bearer(device_id)
     here, given = context(), body.read(wire_identity.TokenRotation)
     rotation.take(here.db, str(device_id), given.token_sha256, here.clock())

@@ -16,7 +16,7 @@ blueprint = Blueprint("fleet", __name__)
 @blueprint.get("/fleet")
 @operation("The fleet in numbers", {200: answers.Fleet}, right=Right.VIEW)
 def summary() -> Response:
-    """Devices, versions, reasons, updates."""
+    """Devices by presence, versions, reasons for waiting, updates."""
     here = context()
     return answers.respond(fleet.summary(here.db.connection(), here.clock()))
 
@@ -29,6 +29,6 @@ def summary() -> Response:
     query=wire.HistoryQuery,
 )
 def past() -> Response:
-    """One page of samples."""
+    """A sample for each hour in which the server ran."""
     here, query = context(), body.read_query(wire.HistoryQuery)
     return answers.respond(history.list_page(here.db.connection(), query, here.clock()))

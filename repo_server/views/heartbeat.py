@@ -26,7 +26,7 @@ blueprint = Blueprint("heartbeat", __name__)
     body=wire.Heartbeat,
 )
 def heartbeat(device_id: uuid.UUID) -> Response:
-    """A device says how it is, and hears what it may install."""
+    """What it says is recorded before it is answered; the answer says when to come again."""
     here = context()
     if here.waiting() > here.settings.most_waiting:
         raise UnavailableError("too many devices come at once; try again later", here.pacer.retry_seconds())
@@ -52,7 +52,7 @@ def heartbeat(device_id: uuid.UUID) -> Response:
 @blueprint.get("/devices/<uuid:device_id>/heartbeats")
 @operation("A device's heartbeats", {200: answers.Page[answers.Heartbeat]}, right=Right.VIEW, query=wire.PageQuery)
 def heartbeats_of(device_id: uuid.UUID) -> Response:
-    """One page, the newest first; as far back as they are kept."""
+    """The newest first, as far back as they are kept."""
     connection = context().db.connection()
     row = enrollment.device(connection, str(device_id))
     rows = store.list_page(connection, row, body.read_query(wire.PageQuery))

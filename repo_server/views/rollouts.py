@@ -38,31 +38,31 @@ def plan(update_id: uuid.UUID) -> Response:
     refusals=(409,),
 )
 def change(update_id: uuid.UUID) -> Response:
-    """How fast it spreads from here on."""
+    """What is left out stays; waves that are open cannot change."""
     here, given = context(), body.read(wire.UpdateChange)
     return answers.respond(steering.change(here.db, str(update_id), given, who(), here.clock()))
 
 
 @blueprint.post("/updates/<uuid:update_id>/pause")
-@operation("Devices that have not started wait", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
+@operation("Pause: devices that have not started wait", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
 def pause(update_id: uuid.UUID) -> Response:
-    """Devices that have not started wait."""
+    """They hear of it with their next heartbeat. The time until it is resumed is no dwell time."""
     here = context()
     return answers.respond(steering.pause(here.db, str(update_id), who(), here.clock()))
 
 
 @blueprint.post("/updates/<uuid:update_id>/resume")
-@operation("Begin, or go on", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
+@operation("Begin, or go on after a pause or a halt", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
 def resume(update_id: uuid.UUID) -> Response:
-    """Begin, or go on after a pause or a halt."""
+    """After a halt only new failures count."""
     here = context()
     return answers.respond(steering.resume(here.db, str(update_id), who(), here.clock()))
 
 
 @blueprint.post("/updates/<uuid:update_id>/halt")
-@operation("Stop because something is wrong", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
+@operation("Halt: stop because something is wrong", {200: answers.Update}, right=Right.OPERATE, refusals=(409,))
 def halt(update_id: uuid.UUID) -> Response:
-    """Stop because something is wrong with it."""
+    """As a pause, and it cannot be paused any more; only resuming ends it."""
     here = context()
     return answers.respond(steering.halt(here.db, str(update_id), who(), here.clock()))
 
@@ -85,12 +85,12 @@ def expedite(update_id: uuid.UUID) -> Response:
 
 @blueprint.post("/updates/<uuid:update_id>/devices/<uuid:device_id>/expedite")
 @operation(
-    "The same for one device",
+    "Skip the waves for one device, forgive its failure",
     {200: answers.DeviceUpdate},
     right=Right.OPERATE,
     refusals=(409,),
 )
 def expedite_device(update_id: uuid.UUID, device_id: uuid.UUID) -> Response:
-    """One device skips the waves, and may try once more."""
+    """It opens no pause, halt or hold, and not the device's own gate."""
     here = context()
     return answers.respond(steering.expedite_device(here.db, str(update_id), str(device_id), who(), here.clock()))

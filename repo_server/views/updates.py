@@ -27,7 +27,7 @@ blueprint = Blueprint("updates", __name__)
     refusals=(409,),
 )
 def announce() -> Response:
-    """A release is published and may be offered."""
+    """The same again is answered with 200; a version that exists with other content with 409."""
     here = context()
     update, new = changes.announce(here.db, body.read(wire.Announcement), here.settings.rollout, who(), here.clock())
     return answers.respond(update, 201 if new else 200)
@@ -36,7 +36,7 @@ def announce() -> Response:
 @blueprint.get("/updates/")
 @operation("List the updates", {200: answers.Page[answers.Update]}, right=Right.VIEW, query=wire.UpdateQuery)
 def listed() -> Response:
-    """One page of updates, the newest first."""
+    """The newest first."""
     rows = updates.list_page(context().db.connection(), body.read_query(wire.UpdateQuery))
     return answers.respond(rows)
 
@@ -57,7 +57,7 @@ def of_an_assistant(name: str) -> Response:
 @blueprint.get("/updates/<uuid:update_id>")
 @operation("One update and how it spreads", {200: UpdateShown}, right=Right.VIEW)
 def one(update_id: uuid.UUID) -> Response:
-    """One update."""
+    """The release, its waves and failure limit, and how far its devices are."""
     found = spread.shown(context().db.connection(), str(update_id))
     if found is None:
         raise NotFoundError(steering.MISSING)
@@ -72,7 +72,7 @@ def one(update_id: uuid.UUID) -> Response:
     query=wire.PageQuery,
 )
 def devices(update_id: uuid.UUID) -> Response:
-    """How far each device is in it."""
+    """With the end of the log of those that went back."""
     steering.found(context().db.connection(), str(update_id))
     rows = progress.list_page(context().db.connection(), str(update_id), body.read_query(wire.PageQuery))
     return answers.respond(rows)
@@ -86,7 +86,7 @@ def devices(update_id: uuid.UUID) -> Response:
     query=wire.PageQuery,
 )
 def events(update_id: uuid.UUID, device_id: uuid.UUID) -> Response:
-    """What happened on one device, the oldest first."""
+    """The oldest first: what the device reported, and the server's own grants."""
     steering.found(context().db.connection(), str(update_id))
     query = body.read_query(wire.PageQuery)
     rows = progress.list_events(context().db.connection(), str(update_id), str(device_id), query)

@@ -26,7 +26,7 @@ COMPLETION = DEBIAN / "pi-hook.completion.bash"
 
 def commands() -> dict[str, argparse.ArgumentParser]:
     """The parser's commands."""
-    (found,) = [a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    (found,) = [a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction)]
     return dict(found.choices)
 
 
@@ -66,7 +66,7 @@ def test_every_command_and_option_stands_in_the_man_page_and_no_other() -> None:
 
 def test_the_common_options_stand_in_the_man_page() -> None:
     (text,) = [text for heading, text in sections(MANUAL, "SH") if heading == "OPTIONS"]
-    assert manual_options(text) == options(cli._parser())
+    assert manual_options(text) == options(cli.parser())
 
 
 def completed(*line: str) -> set[str]:
@@ -82,7 +82,7 @@ def completed(*line: str) -> set[str]:
 
 
 def test_the_completion_offers_every_command() -> None:
-    assert completed("") == set(commands()) | options(cli._parser())
+    assert completed("") == set(commands()) | options(cli.parser())
     assert completed("sta") == {"status"}
     assert completed("dance", "") == set()
 

@@ -133,12 +133,32 @@ def test_every_list_says_that_it_can_be_asked_for_conditionally() -> None:
         assert "If-None-Match" in [one["name"] for one in described["parameters"]]
 
 
+def test_what_stands_under_a_field_in_the_code_describes_it(service: Service) -> None:
+    served = service.request("GET", "/api/v1/openapi.json").get_json()
+    device = served["components"]["schemas"]["Device"]["properties"]
+    assert device["presence"]["description"] == "Null once decommissioned. Late and lost are both offline."
+    listed = served["paths"]["/api/v1/devices/"]["get"]
+    assert {one["name"]: one for one in listed["parameters"]}["q"]["description"].startswith("Part of the name")
+    assert listed["description"].endswith("Who may ask: viewer, operator, admin.")
+    inherited = served["components"]["schemas"]["NewApiKey"]["properties"]
+    assert set(inherited) > set(served["components"]["schemas"]["ApiKey"]["properties"])
+
+
+def test_every_part_of_the_api_has_a_name_and_words(service: Service) -> None:
+    served = service.request("GET", "/api/v1/openapi.json").get_json()
+    words = {tag["name"]: tag["description"] for tag in served["tags"]}
+    assert {item["tags"][0] for item in _operations(served)} == set(words)
+    assert all(words.values())
+
+
 def test_parameters_of_a_query_are_never_null(service: Service) -> None:
     served = service.request("GET", "/api/v1/openapi.json").get_json()
     parameters = {one["name"]: one for one in served["paths"]["/api/v1/devices/"]["get"]["parameters"]}
     assert parameters["limit"]["schema"]["maximum"] == 1000
     assert parameters["online"]["schema"]["type"] == "boolean"
     assert "null" not in str(parameters)
+    assert parameters["presence"]["schema"]["enum"] == ["online", "late", "lost"]
+    assert "#/$defs/" not in str(served)
     assert not [name for name, one in parameters.items() if one.get("required")]
 
 

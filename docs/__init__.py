@@ -1,0 +1,1 @@
+"""The documents; ``docs.reference`` writes those that follow from the code."""

@@ -1,0 +1,42 @@
+"""The references: documents that are made from the code and never written by hand. `make docs` writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from docs.reference import api, commands, settings
+from docs.reference.markdown import between
+
+ROOT = Path(__file__).resolve().parents[2]
+MAP = "docs/OTA_UPDATES.md"
+"""Has the table of endpoints between marks; the rest of it is written by hand."""
+
+
+def generated() -> dict[str, str]:
+    """Every document that the code gives, by its path in the tree: what it has to be now."""
+    described = api.described()
+    return {
+        "docs/API.md": api.document(described),
+        "docs/COMMANDS.md": commands.document((ROOT / "Makefile").read_text(encoding="utf-8")),
+        "docs/SETTINGS.md": settings.document(ROOT),
+        MAP: between((ROOT / MAP).read_text(encoding="utf-8"), "endpoints", api.overview(described)),
+    }
+
+
+def stale() -> list[str]:
+    """The documents that are not what the code gives."""
+    return _stale(generated())
+
+
+def write() -> list[str]:
+    """Write those that are stale; returns which."""
+    documents = generated()
+    changed = _stale(documents)
+    for path in changed:
+        (ROOT / path).write_text(documents[path], encoding="utf-8")
+    return changed
+
+
+def _stale(documents: dict[str, str]) -> list[str]:
+    files = {path: ROOT / path for path in documents}
+    return [path for path, file in files.items() if not file.is_file() or file.read_text("utf-8") != documents[path]]
