@@ -188,7 +188,7 @@ kill-release: setup ## SIGKILL `make release` N=20 times beside apt in a loop: n
 	@$(PYTHON) -m tests.killing_releases --kills $(N) --seed $(SEED)
 
 .PHONY: docs
-docs: setup ## write what follows from the code: docs/API.md, docs/COMMANDS.md, docs/SETTINGS.md, the table in docs/OTA_UPDATES.md
+docs: setup ## write what follows from the code: API.md, COMMANDS.md, SETTINGS.md and two tables, all in docs/
 	@$(PYTHON) -m docs.reference
 
 .PHONY: lint

@@ -21,6 +21,10 @@ from pkgbuild.values import DebianPackage
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 VARIABLE = "PKGBUILD_CONFIG"
 """Names the settings file; ``pkgbuild.toml`` in the working folder without it."""
+SERVER_URL_VARIABLE = "PKGBUILD_SERVER_URL"
+"""The server to announce to, instead of ``server.url``."""
+SERVER_KEY_VARIABLE = "PKGBUILD_SERVER_API_KEY"
+"""The builder's key for it, instead of ``server.api_key`` and ``server.api_key_file``."""
 
 
 def _url(text: str) -> str:
@@ -208,6 +212,16 @@ def channel_name(text: str) -> str:
         raise PkgbuildError(Kind.BAD_INPUT, f"{text!r} is not a channel: {error}.") from error
 
 
+def _with_environment(file: SettingsFile) -> SettingsFile:
+    url, key = os.environ.get(SERVER_URL_VARIABLE), os.environ.get(SERVER_KEY_VARIABLE)
+    if not url and not key:
+        return file
+    table = file.server.model_dump(exclude_none=True) if file.server else {}
+    table |= ({"url": url} if url else {}) | ({"api_key": key} if key else {})
+    server = tomlfile.parse(ServerSettings, table, f"{SERVER_URL_VARIABLE} and {SERVER_KEY_VARIABLE}")
+    return file.model_copy(update={"server": server})
+
+
 def settings_path() -> Path:
     """PKGBUILD_CONFIG, else ``pkgbuild.toml`` in the working directory."""
     return Path(os.environ.get(VARIABLE) or "pkgbuild.toml")
@@ -219,7 +233,7 @@ def load(path: Path) -> Settings:
         raise PkgbuildError(
             Kind.BAD_INPUT, f"There is no {path}: make one with `pkgbuild init`, or name yours in PKGBUILD_CONFIG."
         )
-    file = tomlfile.load(SettingsFile, path)
+    file = _with_environment(tomlfile.load(SettingsFile, path))
     targets = tuple(dict.fromkeys(Target(t.debian, t.architecture) for t in file.targets))
     settings = Settings(path=path.resolve(), file=file, targets=targets)
     ring = ring_file.load(settings.state)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from docs.reference import api, commands, settings
-from docs.reference.markdown import between
+from docs.reference.markdown import between, code, table
+from pkgbuild.habits import names
 
+MOVE = "docs/MIGRATION.md"
 ROOT = Path(__file__).resolve().parents[2]
 MAP = "docs/OTA_UPDATES.md"
-"""Has the table of endpoints between marks; the rest of it is written by hand."""
+"""Has the table of endpoints between marks; the rest is written by hand, as in the one before."""
 
 
 def generated() -> dict[str, str]:
@@ -20,7 +22,21 @@ def generated() -> dict[str, str]:
         "docs/COMMANDS.md": commands.document((ROOT / "Makefile").read_text(encoding="utf-8")),
         "docs/SETTINGS.md": settings.document(ROOT),
         MAP: between((ROOT / MAP).read_text(encoding="utf-8"), "endpoints", api.overview(described)),
+        MOVE: between((ROOT / MOVE).read_text(encoding="utf-8"), "names", old_names()),
     }
+
+
+def old_names() -> list[str]:
+    """The names of `.env` files and what they are here, as a table."""
+    rows = [
+        [
+            ", ".join(code(name) for name in one.names),
+            *(code(where) if where else "" for where in (one.builder, one.device, one.server)),
+            one.words,
+        ]
+        for one in names.NAMES
+    ]
+    return table(["name", "`create_update.sh`", "`pi-hook.toml`", "`repo-server`", "what becomes of it"], rows)
 
 
 def stale() -> list[str]:

@@ -25,7 +25,7 @@ _HEAD = ("setting", "value", "default", "meaning")
 _PROBES: tuple[object, ...] = ("\n", ["\n"])
 """Values that nothing takes: the check's own words say what it takes."""
 VARIABLES = {
-    "pkgbuild": ("pkgbuild/config.py", "pkgbuild/epoch.py"),
+    "pkgbuild": ("pkgbuild/config.py", "pkgbuild/epoch.py", "pkgbuild/habits/create_update.py"),
     "repo-server": ("repo_server/config.py", "repo_server/development_clock.py"),
     "pi-hook": ("pi_hook/zone.py", "pi_hook/verify.py"),
 }

@@ -16,6 +16,7 @@ _COMMANDS = {
     "init": "setup:init",
     "keys": "keys:keys_group",
     "aptly": "setup:aptly_command",
+    "env": "setup:env_command",
     "release": "build:release_command",
     "build": "packages:build_command",
     "deb": "packages:deb_command",
