@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from docs.reference import examples, shapes
 from docs.reference.examples import Example
@@ -25,6 +27,8 @@ class Described:
 
     openapi: Mapping[str, Any]
     examples: Mapping[tuple[str, str], Example]
+    metrics: Sequence[tuple[str, str, str]] = ()
+    """Name, kind and meaning of each of the server's own."""
 
     def operations(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """Method, path and description; by part of the API, then by path."""
@@ -39,8 +43,14 @@ class Described:
 
 def described() -> Described:
     """What the application says of itself and answers now."""
-    openapi, played = examples.play()
-    return Described(openapi, played)
+    played = examples.play()
+    metrics = [
+        (name, one.type, one.documentation)
+        for one in text_string_to_metric_families(played.metrics)
+        if (name := one.name + ("_total" if one.type == "counter" else "")).startswith("repo_server_")
+        and not name.endswith("_created")
+    ]
+    return Described(played.openapi, played.examples, sorted(metrics))
 
 
 def heading(method: str, path: str) -> str:
@@ -59,7 +69,7 @@ def overview(all_of_it: Described) -> list[str]:
 
 def document(all_of_it: Described) -> str:
     """API.md."""
-    return page([BY_HAND], _INTRODUCTION, *_parts(all_of_it), *_shapes(all_of_it))
+    return page([BY_HAND], _INTRODUCTION, *_parts(all_of_it), *_metrics(all_of_it), *_shapes(all_of_it))
 
 
 def _parts(all_of_it: Described) -> Iterator[list[str]]:
@@ -137,6 +147,11 @@ def _successes(one: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _errors(one: Mapping[str, Any]) -> str:
     found = [(int(status), answer) for status, answer in one["responses"].items() if int(status) > _NOT_MODIFIED]
     return ", ".join(f"{status} {code(answer['description'])}" for status, answer in found if status not in COMMON)
+
+
+def _metrics(all_of_it: Described) -> Iterator[list[str]]:
+    rows = [[code(name), kind, words] for name, kind, words in all_of_it.metrics]
+    yield ["## Metrics", "", *table(["metric", "kind", "meaning"], rows)]
 
 
 def _shapes(all_of_it: Described) -> Iterator[list[str]]:

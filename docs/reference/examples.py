@@ -69,6 +69,8 @@ class _Story:
     now: datetime = _START
     ids: dict[str, str] = field(default_factory=lambda: {"device_id": _DEVICE})
     shown: dict[tuple[str, str], Example] = field(default_factory=dict)
+    metrics: str = ""
+    """What `/metrics` answered."""
     _seen: dict[str, str] = field(default_factory=dict)
 
     def ask(
@@ -129,8 +131,18 @@ class _Story:
         return self._seen.setdefault(found[0], f"{found[0][:8]}…{len(self._seen) + 1}")
 
 
-def play() -> tuple[dict[str, Any], dict[tuple[str, str], Example]]:
-    """The application's own description, and an example of each endpoint by method and path."""
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What the application said of itself and answered."""
+
+    openapi: dict[str, Any]
+    examples: dict[tuple[str, str], Example]
+    """By method and path."""
+    metrics: str
+
+
+def play() -> Played:
+    """Ask the whole story."""
     with tempfile.TemporaryDirectory(prefix="docs-reference-") as name:
         folder = Path(name)
         release = folder / "public" / "trixie" / "dists" / "stable" / "InRelease"
@@ -142,7 +154,7 @@ def play() -> tuple[dict[str, Any], dict[tuple[str, str], Example]]:
         made.append(_Story(app, app.extensions[KEY].db))
         try:
             _tell(made[0])
-            return openapi.document(app), made[0].shown
+            return Played(openapi.document(app), made[0].shown, made[0].metrics)
         finally:
             made[0].db.close()
 
@@ -292,7 +304,7 @@ def _served(story: _Story, device: Mapping[str, str], viewer: Mapping[str, str])
         'repo_server_devices{presence="online"} 1.0',
         "…",
     ]
-    story.ask("GET", "/metrics", viewer, as_shown="\n".join(figures))
+    story.metrics = story.ask("GET", "/metrics", viewer, as_shown="\n".join(figures)).get_data(as_text=True)
     story.ask("GET", "/", {}, as_shown='{"service": "pi-ota repo-server", "version": "…", "api": "/api/v1/"}')
     story.ask("GET", "/healthz", {})
     story.ask("GET", "/readyz", {})

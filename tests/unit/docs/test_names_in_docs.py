@@ -1,4 +1,4 @@
-"""What the documents name is there: files of this tree, and targets of the Makefile."""
+"""What the documents name is there: files and tests of this tree, and headings that are linked."""
 
 from __future__ import annotations
 
@@ -9,14 +9,8 @@ from pathlib import Path
 import pytest
 
 from docs.reference.markdown import anchor
+from tests.unit.docs.documents import DOCUMENTS, ROOT, name_of
 
-ROOT = Path(__file__).parents[3]
-DOCUMENTS = [
-    *sorted(ROOT.glob("*.md")),
-    *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "examples").rglob("*.md")),
-]
-TARGETS = frozenset(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 FOLDERS = r"(?:pkgbuild|repo_server|pi_hook|debian|examples|demo|benchmarks|tests|docs)"
 
 
@@ -59,18 +53,12 @@ def anchors(document: Path) -> frozenset[str]:
     return frozenset(anchor(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)) for heading in headings)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_links_and_targets_exist(document: Path) -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_files_tests_and_links_exist(document: Path) -> None:
     text = document.read_text()
     assert [name for name in sorted(named_files(text)) if not (ROOT / name).exists()] == []
     assert broken_links(document) == []
     assert missing_tests(text) == []
-    assert set(re.findall(r"\bmake ([a-z][a-z0-9-]*)[`\s]", "\n".join(commands(text)))) - TARGETS == set()
-
-
-def commands(text: str) -> list[str]:
-    """What stands in backquotes or after a prompt: elsewhere "make" is a word of English."""
-    return [one + " " for one in re.findall(r"`([^`\n]+)`", text) + re.findall(r"^\$ (.*)$", text, re.MULTILINE)]
 
 
 def test_what_is_gone_would_be_found(tmp_path: Path) -> None:
@@ -88,4 +76,3 @@ def test_what_is_gone_would_be_found(tmp_path: Path) -> None:
         "tests/none.py::test_x",
         f"{here}::test_no_such",
     ]
-    assert commands("people make noise; `make nothing`\n$ make this X=1\n") == ["make nothing ", "make this X=1 "]
