@@ -95,6 +95,10 @@ class Aptly:
         """Close the connection."""
         self._connection.close()
 
+    def busy(self) -> AbstractContextManager[None]:
+        """For many calls in a row: aptly keeps its database open, and its command line waits until they are over."""
+        return self._connection.busy()
+
     def version(self) -> str:
         """The version of aptly; also the way to learn that it answers."""
         with self._talking("asking for its version"):
@@ -274,12 +278,16 @@ class Aptly:
         with self._talking(f"publishing {prefix}/{distribution}", signs=True):
             self._publish.do_post(f"api/publish/{self._at(prefix)}", json=body)
 
-    def switch(self, prefix: str, distribution: str, snapshot: str) -> None:
-        """Publish another snapshot in the place of the present one."""
+    def switch(self, prefix: str, distribution: str, snapshot: str, *, tidy: bool = True) -> None:
+        """Publish another snapshot in the place of the present one; ``tidy`` deletes files that none needs any more.
+
+        For that aptly reads every package of every channel of the prefix once more.
+        """
         body = {
             "Snapshots": [{"Name": snapshot, "Component": "main"}],
             "SkipContents": True,
             "SkipBz2": True,
+            "SkipCleanup": not tidy,
             "AcquireByHash": True,
             "Signing": self._signing(),
         }

@@ -7,8 +7,9 @@ killed can wait for what aptly is still doing for the dead one, before looking a
 from __future__ import annotations
 
 import json
+import threading
 import uuid
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from io import SEEK_END, BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -24,7 +25,7 @@ from aptly_api.parts.snapshots import SnapshotAPISection  # type: ignore[import-
 from requests_unixsocket.adapters import UnixAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 Wire: TypeAlias = Any
@@ -34,6 +35,8 @@ _CONNECT_SECONDS = 10
 _ACCEPTED, _OK = 202, 200
 _SUCCEEDED = 2
 _FAILURE = "Task failed with error: "
+_NEVER = "pi-ota-never"
+"""A snapshot that is never there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,37 @@ class Connection:
 
     def close(self) -> None:
         """Let aptly forget the tasks that are over, and hang up. Raises nothing: whatever was to be done is done."""
+        self._forget_tasks()
+        self.session.close()
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Give aptly one call that lasts as long, so that it keeps its database open for all others meanwhile.
+
+        Served with ``-no-lock`` it opens and closes it for each call that comes alone, which takes longer than most
+        calls. Whatever becomes of the lasting one: without it the others take longer, and that is all.
+        """
+        over = threading.Event()
+        threading.Thread(target=self._last, args=(over,), name="aptly-busy", daemon=True).start()
+        try:
+            yield
+        finally:
+            self._forget_tasks()
+            over.set()
+
+    def _last(self, over: threading.Event) -> None:
+        def body() -> Iterator[bytes]:
+            yield b"{"
+            over.wait()
+            yield b"}"
+
+        with suppress(requests.RequestException, AptlyAPIException):  # 404: there is no such snapshot
+            self.call("PUT", f"api/snapshots/{_NEVER}", data=body(), headers={"Content-Type": "application/json"})
+
+    def _forget_tasks(self) -> None:
         with suppress(requests.RequestException, AptlyAPIException):
             while self.tasks:  # one by one: another builder may still ask for its own
                 self.call("DELETE", f"api/tasks/{self.tasks.pop()}")
-        self.session.close()
 
     def upload(self, folder: str, paths: Sequence[Path], advance: Callable[[int], None]) -> None:
         """Send files, a piece at a time; ``advance`` hears how many bytes have gone. Raises as ``call``."""

@@ -139,6 +139,10 @@ class Publisher:
 
     def check_can_sign(self) -> None:
         """Raise ``MISSING_KEY`` unless aptly can sign: it publishes an empty repository aside, which is removed."""
+        with self._aptly.busy():
+            self._check_can_sign()
+
+    def _check_can_sign(self) -> None:
         try:
             with suppress(PkgbuildError):  # one that was killed has left it; whatever else is wrong, the next call says
                 self._aptly.create_repository(PROBE)
@@ -182,6 +186,18 @@ class Publisher:
         The snapshot that was published before stays, unless it is to be forgotten. Returns the names of the snapshots
         now published. The caller holds the publish lock.
         """
+        with self._aptly.busy():
+            return self._published(parts, title, announce, update, forget_previous=forget_previous)
+
+    def _published(
+        self,
+        parts: Sequence[Part],
+        title: str,
+        announce: Callable[[], None],
+        update: dict[str, Any] | None,
+        *,
+        forget_previous: bool,
+    ) -> list[str]:
         published, have = self._aptly.published_snapshots(), self._aptly.repositories()
         entry = Entry(
             title=title,
@@ -202,8 +218,9 @@ class Publisher:
                 self._fill(part, change, title, have)
             entry = entry.at(Stage.SWITCHING)
             self._journal.write(entry)
-            for change in entry.changes:
-                unfinished.switch(self._aptly, self._channel, change, first=change.previous is None)
+            for part, change in zip(parts, entry.changes, strict=True):
+                first, tidy = change.previous is None, bool(part.removed)
+                unfinished.switch(self._aptly, self._channel, change, first=first, tidy=tidy)
             announce()
         except BaseException as error:
             failures = unfinished.take_back(self._aptly, self._journal, entry)

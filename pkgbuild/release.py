@@ -89,11 +89,12 @@ class _Run:
         targets = self._targets(source)
         signer = self._signer(release)
         announcer = self._session.announcer
-        progress.detail(f"aptly {self._session.aptly.version()} at {self._session.aptly.url}")
-        with self._locked() as finished:
-            self._remember(finished, release)
-            self._check_version(release, targets)
-            seen = self._session.aptly.published()
+        with self._session.aptly.busy():
+            progress.detail(f"aptly {self._session.aptly.version()} at {self._session.aptly.url}")
+            with self._locked() as finished:
+                self._remember(finished, release)
+                self._check_version(release, targets)
+                seen = self._session.aptly.published()
         if announcer:
             announcer.check()
 

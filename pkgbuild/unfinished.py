@@ -48,15 +48,16 @@ def recover(aptly: Aptly, journal: Journal, announce: Announce, say: Callable[[s
     return None
 
 
-def switch(aptly: Aptly, channel: str, change: Change, *, first: bool) -> None:
+def switch(aptly: Aptly, channel: str, change: Change, *, first: bool, tidy: bool = True) -> None:
     """Let devices see the new snapshot, the ``first`` that is published there or one in the place of another.
 
-    Switching once more changes nothing but the signature's time.
+    Switching once more changes nothing but the signature's time. Without ``tidy`` files that nothing needs any more
+    stay: there are none after a snapshot that has everything of the one before.
     """
     if first:
         aptly.publish(change.debian, channel, change.snapshot)
     else:
-        aptly.switch(change.debian, channel, change.snapshot)
+        aptly.switch(change.debian, channel, change.snapshot, tidy=tidy)
 
 
 def take_back(aptly: Aptly, journal: Journal, entry: Entry) -> list[str]:
