@@ -19,6 +19,7 @@ import requests
 from aptly_api.base import AptlyAPIException  # type: ignore[import-untyped]  # ships no py.typed
 from aptly_api.parts.files import FilesAPISection  # type: ignore[import-untyped]
 from aptly_api.parts.misc import MiscAPISection  # type: ignore[import-untyped]
+from aptly_api.parts.packages import PackageAPISection  # type: ignore[import-untyped]
 from aptly_api.parts.publish import PublishAPISection  # type: ignore[import-untyped]
 from aptly_api.parts.repos import ReposAPISection  # type: ignore[import-untyped]
 from aptly_api.parts.snapshots import SnapshotAPISection  # type: ignore[import-untyped]
@@ -201,6 +202,10 @@ class Files(_Transport, FilesAPISection):  # type: ignore[misc]  # its bases hav
 
 class Misc(_Transport, MiscAPISection):  # type: ignore[misc]
     """The version."""
+
+
+class Packages(_Transport, PackageAPISection):  # type: ignore[misc]
+    """Single packages."""
 
 
 class Publish(_Transport, PublishAPISection):  # type: ignore[misc]

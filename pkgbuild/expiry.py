@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pkgbuild.config import Settings
-    from pkgbuild.keys import Listed
+    from pkgbuild.keys import Listed, Listing
 
 AHEAD = timedelta(days=60)
 
 
-def warnings(settings: Settings, now: datetime | None = None) -> list[str]:
+def warnings(settings: Settings, now: datetime | None = None, listing: Listing | None = None) -> list[str]:
     """A sentence for each key in use that expires within ``AHEAD``, or has expired; of homes that are here."""
     now = now or datetime.now(UTC)
     ring = ring_file.load(settings.state)
     found = []
     for role, home in fleet_keys.homes_of(settings).items():
         in_use = None if ring is None else set(ring.of(role, TRUSTED | SIGNS_REPOSITORY))
-        listed = [key for key in keys.listed(home) if in_use is None or key.fingerprint in in_use]
+        listed = [key for key in (listing or keys.listed)(home) if in_use is None or key.fingerprint in in_use]
         found += sentences(role, listed, now)
     return found
 

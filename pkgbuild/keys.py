@@ -12,8 +12,11 @@ from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.process import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    Listing = Callable[[Path], Sequence["Listed"]]
+    """Lists the secret keys of a home: ``listed``, or what remembers it for a run."""
 
 LIFETIME_YEARS = {"builder": 2, "archive": 5}
 """How long a new key is good. An archive key that has expired on a device locks it out, hence the longer one
@@ -61,12 +64,12 @@ def homes(state: Path) -> tuple[Path, Path]:
     return state / "keys/builder", state / "keys/archive"
 
 
-def find(home: Path, fingerprint: str | None, *, whose: str) -> Key:
+def find(home: Path, fingerprint: str | None, *, whose: str, listing: Listing | None = None) -> Key:
     """The usable secret key ``fingerprint`` (or the only one) in ``home``.
 
     ``whose`` is ``builder`` or ``archive``. Raises ``MISSING_KEY``.
     """
-    found = listed(home)
+    found = (listing or listed)(home)
     usable = [key.fingerprint for key in found if key.usable]
     if fingerprint is None and len(usable) == 1:
         return Key(home, usable[0])

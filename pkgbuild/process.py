@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pkgbuild.errors import Kind, PkgbuildError, disk_full, is_disk_full
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
 _DEBIAN_PACKAGE = {
     "gpg": "gnupg",
-    "debsigs": "debsigs",
     "debsig-verify": "debsig-verify",
     "dpkg-deb": "dpkg",
     "aptly": "aptly",
@@ -38,15 +38,17 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout_seconds: float = 600,
-    stdin: str | None = None,
+    stdin: str | BinaryIO | None = None,
     kind: Kind = Kind.BUILD_FAILED,
 ) -> str:
     """Run a program to its end and return its standard output.
 
-    ``doing`` completes "… while DOING" in the error, ``env`` is added to ours. Raises ``ToolError`` of ``kind`` where
-    the program fails, ``PkgbuildError`` where it is missing, takes over ``timeout_seconds`` or finds a disk full.
+    ``doing`` completes "… while DOING" in the error, ``env`` is added to ours, ``stdin`` is text or an open file.
+    Raises ``ToolError`` of ``kind`` where the program fails, ``PkgbuildError`` where it is missing, takes over
+    ``timeout_seconds`` or finds a disk full.
     """
     words = [str(word) for word in argv]
+    given: dict[str, Any] = {"input": stdin or ""} if stdin is None or isinstance(stdin, str) else {"stdin": stdin}
     program = words[0].rsplit("/", 1)[-1]
     try:
         done = subprocess.run(
@@ -54,7 +56,7 @@ def run(
             env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
             cwd=cwd,
             timeout=timeout_seconds,
-            input=stdin if stdin is not None else "",
+            **given,
             capture_output=True,
             text=True,
             check=False,
@@ -69,7 +71,7 @@ def run(
             kind, f"{program} took longer than {timeout_seconds:.0f} seconds while {doing}; run the release again."
         ) from error
     if done.returncode == 0:
-        return done.stdout
+        return str(done.stdout)
     said = done.stderr.strip() or done.stdout.strip()
     if is_disk_full(said):
         raise disk_full(f"this machine (while {doing})")

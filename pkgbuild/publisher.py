@@ -18,7 +18,7 @@ from pkgbuild.errors import Kind, PkgbuildError, disk_full
 from pkgbuild.journal import Change, Entry, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pkgbuild.aptly import Aptly, Listed
@@ -235,7 +235,7 @@ class Publisher:
         return [change.snapshot for change in entry.changes]
 
     def _fill(self, part: Part, change: Change, title: str, have: Collection[str]) -> None:
-        """Bring the packages into the local repository, compare them with what was built, and take the snapshot."""
+        """Bring the packages into the local repository, take the snapshot, and compare it with what was built."""
         repository = self.repository(part.debian)
         if repository not in have:
             self._aptly.create_repository(repository)
@@ -247,19 +247,26 @@ class Publisher:
             self._aptly.add_listed(repository, [listed.key for listed in part.reused])
         if part.removed:
             self._aptly.remove(repository, [listed.key for listed in part.removed])
-        if part.built:
-            self._compare(part, self._aptly.exactly(repository, [deb.fields for deb in part.built]))
         self._aptly.create_snapshot(change.snapshot, repository, title)
+        if part.built:
+            self._compare(part, change, repository)
 
-    @staticmethod
-    def _compare(part: Part, listed: Sequence[Listed]) -> None:
-        have = {(p.package, p.version, p.architecture): p.sha256 for p in listed}
-        for deb in part.built:
-            fields = deb.fields
-            found = have.get((fields.package, fields.version, fields.architecture))
+    def _compare(self, part: Part, change: Change, repository: str) -> None:
+        hashes: dict[tuple[str, str, str], str] = {}
+        wanted = {(one.package, one.version, one.fields.architecture): one for one in part.built}
+        if change.previous is not None:
+            hashes |= _hashes(self._aptly.gained(change.snapshot, change.previous))
+        if not wanted.keys() <= hashes.keys():  # of a first release, or what the repository had before unpublished
+            hashes |= _hashes(self._aptly.exactly(repository, [deb.fields for deb in part.built]))
+        for key, deb in wanted.items():
+            found = hashes.get(key)
             if found != deb.sha256:
                 raise PkgbuildError(
                     Kind.PUBLISH_FAILED,
                     f"aptly lists {deb.path.name} with SHA-256 {found} instead of {deb.sha256}: nothing was published."
                     " Run the release again.",
                 )
+
+
+def _hashes(listed: Iterable[Listed]) -> dict[tuple[str, str, str], str]:
+    return {(one.package, one.version, one.architecture): one.sha256 for one in listed}

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pkgbuild.signing import Signer
     from pkgbuild.targets import Target
 
-SIGNATURE = "_gpgorigin"
 """The member of a .deb that holds the signature of its origin."""
 _SIGNED_WHOLE = (".gz", ".bz2", ".xz", ".tar")
 """Endings of the parts that every debsigs signs; Debian 12's leaves out any other (ADR 5)."""
@@ -170,7 +169,7 @@ def signed(one: ReadyDeb, signer: Signer, folder: Path, others: Sequence[Key] = 
     try:
         signing.verify(path, [signer.key, *others])
     except PkgbuildError:
-        run(["ar", "d", path, SIGNATURE], doing=f"taking the old signature off {path.name}")
+        run(["ar", "d", path, signing.MEMBER], doing=f"taking the old signature off {path.name}")
         signer.sign(path)
         signer.verify(path)
     return deb.as_built(path, one.fields)

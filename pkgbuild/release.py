@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from pkgbuild.build import Builder, TargetPackages
 from pkgbuild.control import Release, Urgency
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.plan import Starting
-from pkgbuild.publisher import Part
+from pkgbuild.publisher import Part, Publisher
 from pkgbuild.session import Published
 from pkgbuild.targets import Target
 
@@ -77,6 +78,7 @@ class _Run:
         self._progress = progress
         self._work = opened.work
         self._publisher = opened.publisher(request.channel)
+        self._listed = functools.cache(keys.listed)
         self._finished: list[Entry] = []
 
     def run(self) -> dict[str, Any]:
@@ -85,26 +87,20 @@ class _Run:
         version = versions.check_version(request.version)
         urgency, source = Urgency.read(request.urgency), payload.read(request.src)
         source = replace(source, revoked=self._settings.revoked)
-        release = describe(source, version, urgency, request.notes)
         targets = self._targets(source)
-        signer = self._signer(release)
-        announcer = self._session.announcer
-        with self._session.aptly.busy():
-            progress.detail(f"aptly {self._session.aptly.version()} at {self._session.aptly.url}")
-            with self._locked() as finished:
-                self._remember(finished, release)
-                self._check_version(release, targets)
-                seen = self._session.aptly.published()
-        if announcer:
-            announcer.check()
+        with ThreadPoolExecutor(3) as aside:  # git, gpg, the server and aptly are asked beside each other
+            describing = aside.submit(describe, source, version, urgency, request.notes)
+            finding = aside.submit(self._signer, source.name, version)
+            asking = aside.submit(self._check_server)
+            seen = self._check_aptly(source.name, version, targets)
+            release, signer = describing.result(), finding.result()
+            asking.result()
 
         progress.step("checking the locks")
         resolved = {target: self._resolve(source, version, target) for target in targets}
 
         with self._locked() as finished:
-            self._remember(finished, release)
-            if self._session.aptly.published() != seen:  # another release was quicker
-                self._check_version(release, targets)
+            self._remember(finished, release.name, version)
             builder = Builder(
                 source,
                 release,
@@ -115,7 +111,8 @@ class _Run:
                 allowed=self._settings.file.allowed_packages,
             )
             with ThreadPoolExecutor(2) as aside:
-                probe, warnings = aside.submit(self._probe), aside.submit(expiry.warnings, self._settings)
+                probe = aside.submit(self._probe, release, targets, seen)
+                warnings = aside.submit(expiry.warnings, self._settings, listing=self._listed)
                 packages = builder.build(resolved, self._publisher)
                 probe.result()
             parts = self._parts(packages)
@@ -131,11 +128,28 @@ class _Run:
         signer.forget()
         return {**update, **asdict(done), "warnings": warnings.result()}
 
-    def _probe(self) -> None:
-        """See whether aptly can sign, beside the building and over a connection of its own."""
-        if not self._request.dry_run:
-            with closing(Aptly.of(self._settings)) as own:
-                self._session.publisher(self._request.channel, own).check_can_sign()
+    def _check_server(self) -> None:
+        if self._session.announcer:
+            self._session.announcer.check()
+
+    def _check_aptly(self, name: str, version: str, targets: Sequence[Target]) -> list[tuple[str, str, str]]:
+        """Whether it answers, and the version is new; what is published there by now."""
+        aptly = self._session.aptly
+        with aptly.busy():
+            self._progress.detail(f"aptly {aptly.version()} at {aptly.url}")
+            with self._locked() as finished:
+                self._remember(finished, name, version)
+                self._check_version(self._publisher, name, version, targets)
+                return aptly.published()
+
+    def _probe(self, release: Release, targets: Sequence[Target], seen: list[tuple[str, str, str]]) -> None:
+        """See whether the version is new still and aptly can sign: beside the building, over an own connection."""
+        with closing(Aptly.of(self._settings)) as own:
+            publisher = self._session.publisher(self._request.channel, own)
+            if own.published() != seen:  # another release was quicker
+                self._check_version(publisher, release.name, release.version, targets)
+            if not self._request.dry_run:
+                publisher.check_can_sign()
 
     def _locked(self) -> AbstractContextManager[Entry | None]:
         """A dry run changes nothing, so it waits for nobody and leaves what a killed run has left."""
@@ -159,10 +173,10 @@ class _Run:
                 found.append(Starting(target, version, have, counts.get(version, 0) if announcer else None))
         return found
 
-    def _remember(self, finished: Entry | None, release: Release) -> None:
+    def _remember(self, finished: Entry | None, name: str, version: str) -> None:
         """Whether the run before, which was killed, has published this very release."""
         update = finished.update if finished else None
-        wanted = (release.name, release.version, self._request.channel)
+        wanted = (name, version, self._request.channel)
         if finished and update and (update["name"], update["version"], update["channel"]) == wanted:
             self._finished.append(finished)
 
@@ -188,18 +202,18 @@ class _Run:
             raise PkgbuildError(Kind.BAD_INPUT, "There is no target: set `targets` in the settings, or give --target.")
         return chosen
 
-    def _signer(self, release: Release) -> Signer:
+    def _signer(self, name: str, version: str) -> Signer:
         archive = self._settings.file.archive
-        signer = self._session.signer(f"{release.name}_{release.version}")
+        signer = self._session.signer(f"{name}_{version}", self._listed)
         if archive.gnupghome:
-            keys.find(self._settings.archive_home, archive.key, whose="archive")
+            keys.find(self._settings.archive_home, archive.key, whose="archive", listing=self._listed)
         return signer
 
-    def _check_version(self, release: Release, targets: Sequence[Target]) -> None:
+    def _check_version(self, publisher: Publisher, name: str, version: str, targets: Sequence[Target]) -> None:
         if self._finished:
             return
         for debian in sorted({target.debian for target in targets}):
-            self._publisher.check_new(release.name, release.version, debian)
+            publisher.check_new(name, version, debian)
 
     def _resolve(self, source: Payload, version: str, target: Target) -> Resolved | None:
         with tempfile.TemporaryDirectory(dir=self._work) as scratch:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pkgbuild.config import Settings
     from pkgbuild.journal import Entry
+    from pkgbuild.keys import Listing
     from pkgbuild.progress import Progress
     from pkgbuild.publisher import Part
 
@@ -64,9 +65,10 @@ class Session:
             progress=self.progress,
         )
 
-    def signer(self, what: str) -> Signer:
+    def signer(self, what: str, listing: Listing | None = None) -> Signer:
         """The builder's, which remembers under ``what`` what it has signed. Raises ``MISSING_KEY``."""
-        key = keys.find(self.settings.builder_home, self.settings.file.builder.key, whose="builder")
+        home, named = self.settings.builder_home, self.settings.file.builder.key
+        key = keys.find(home, named, whose="builder", listing=listing)
         return Signer(key, self.settings.state / "cache/signed" / key.fingerprint / what)
 
     def publish(self, publisher: Publisher, parts: Sequence[Part], title: str, update: dict[str, Any]) -> Published:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from debian.arfile import ArError, ArFile
 from debian.debfile import DebError, DebFile
 
-from pkgbuild import keyring, published_files, versions
+from pkgbuild import keyring, published_files, signing, versions
 from pkgbuild.aptly import Aptly, repository_name
 from pkgbuild.errors import Kind, PkgbuildError
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pkgbuild.catalogue import Shelf
     from pkgbuild.config import Settings
 
-_MEMBER = "_gpgorigin"
 _AGENT = "pi-hook"
 _SIGNATURE = re.compile(r"^:signature packet: algo \d+, keyid ([0-9A-F]{16})$", re.MULTILINE)
 
@@ -85,7 +84,7 @@ def check_not_revoked(settings: Settings, shelf: Shelf, packages: Iterable[Liste
     with tempfile.TemporaryDirectory(dir=work) as folder:
         paths = [published_files.fetch(settings, shelf, package, Path(folder)) for package in packages]
         try:
-            ids = _key_ids([ArFile(str(path)).getmember(_MEMBER).read() for path in paths])
+            ids = _key_ids([ArFile(str(path)).getmember(signing.MEMBER).read() for path in paths])
         except (ArError, OSError, KeyError) as error:
             raise PkgbuildError(
                 Kind.BAD_INPUT, f"A published package has no signature that can be read ({error!r}): release it anew."
@@ -106,7 +105,7 @@ def _read(pool: Path, listed: Sequence[Listed]) -> list[Signed]:
         file_name = f"{package.package}_{package.version}_{package.architecture}.deb"
         path = pool / sha[:2] / sha[2:4] / f"{sha[4:32]}_{file_name}"
         try:
-            member = ArFile(str(path)).getmember(_MEMBER)
+            member = ArFile(str(path)).getmember(signing.MEMBER)
             signatures.append(member.read())
             with DebFile(path) as file:
                 depends = str(file.debcontrol().get("Depends", ""))

@@ -1,4 +1,4 @@
-"""The builder's signature inside each .deb (debsigs), checked as a device checks it (debsig-verify)."""
+"""The builder's signature inside each .deb, in the form of debsigs, checked as a device checks it (debsig-verify)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pkgbuild import control, deb
+from debian.arfile import ArFile
+
+from pkgbuild import ar, control, deb
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.keys import Key
 from pkgbuild.process import ToolError, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+MEMBER = "_gpgorigin"
+"""Where debsig-verify looks for the signature of an origin."""
 
 
 def write_trust(key: Key, keyrings: Path, policies: Path, public: bytes | None = None) -> None:
@@ -63,13 +68,25 @@ class Signer:
         if remembered.exists():
             shutil.copyfile(remembered, path)
             return
-        # debsigs handles one file a call, and calls gpg, which finds the key by GNUPGHOME
-        words: list[str | Path] = ["debsigs", "--sign=origin", f"--default-key={self._key.fingerprint}", path]
-        run(words, env=self._key.env, doing=f"signing {path.name}", kind=Kind.MISSING_KEY)
+        ar.append(path, MEMBER, self._signature(path))
         self._cache.mkdir(parents=True, exist_ok=True)
         partial = remembered.with_suffix(".partial")
         shutil.copyfile(path, partial)
         partial.replace(remembered)
+
+    def _signature(self, path: Path) -> bytes:
+        """Over what the members hold, one after the other, as debsigs does; gpg alone takes a tenth of its time."""
+        with tempfile.TemporaryDirectory(prefix=".signing-", dir=path.parent) as folder, path.open("rb") as file:
+            signature = Path(folder, "signature")
+            words = ["gpg", "--batch", "--openpgp", "--local-user", self._key.fingerprint, "--output", str(signature)]
+            with tempfile.TemporaryFile(dir=folder) as parts:
+                for member in ArFile(fileobj=file).getmembers():
+                    if not member.name.startswith("_"):  # what is no part of the package, as a signature
+                        shutil.copyfileobj(member, parts)
+                parts.seek(0)
+                env, doing = self._key.env, f"signing {path.name}"
+                run([*words, "--detach-sign"], env=env, doing=doing, kind=Kind.MISSING_KEY, stdin=parts)
+            return signature.read_bytes()
 
     def lasting(self) -> Signer:
         """One that does not forget: for packages that are no part of one release."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from debian.arfile import ArFile
 from debian.deb822 import Deb822
 
+from pkgbuild import ar
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-_MAGIC = b"!<arch>\n"
 
 
 def add_fields(source: Path, target: Path, fields: Mapping[str, str]) -> None:
@@ -23,15 +23,14 @@ def add_fields(source: Path, target: Path, fields: Mapping[str, str]) -> None:
     ``source`` is a package that was read whole before; other failures than of the disk are not expected.
     """
     with source.open("rb") as file, target.open("wb") as out:
-        out.write(_MAGIC)
+        out.write(ar.MAGIC)
         for member in ArFile(fileobj=file).getmembers():
             if member.name.startswith("_"):
                 continue
             name, content = member.name, member.read()
             if name.startswith("control.tar"):
                 name, content = "control.tar.xz", lzma.compress(_stamped(content, fields))
-            out.write(f"{name:<16}{member.mtime or 0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n".encode())
-            out.write(content + b"\n" * (len(content) % 2))
+            out.write(ar.member(name, content, member.mtime or 0))
 
 
 def _stamped(packed: bytes, fields: Mapping[str, str]) -> bytes:

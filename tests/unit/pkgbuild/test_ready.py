@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pkgbuild import deb, keys, payload, ready
+from pkgbuild import deb, keys, payload, ready, signing
 from pkgbuild.control import Release, Urgency
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.signing import Signer
@@ -204,14 +204,14 @@ def test_it_is_signed_once_and_for_all(tmp_path: Path, signer: Signer) -> None:
     assert ready.signed(one, signer.lasting(), tmp_path / "c").sha256 == built[0].sha256
     unsigned = tmp_path / "unsigned.deb"
     shutil.copy(built[0].path, unsigned)
-    subprocess.run(["ar", "d", unsigned, ready.SIGNATURE], check=True)
+    subprocess.run(["ar", "d", unsigned, signing.MEMBER], check=True)
     assert members(unsigned) == members(one.path)
 
 
 def test_somebody_elses_signature_is_taken_off(tmp_path: Path, signer: Signer) -> None:
     path = build(tmp_path, "vosk", "1", a="x")
-    (tmp_path / ready.SIGNATURE).write_text("not ours")
-    subprocess.run(["ar", "q", path.name, ready.SIGNATURE], cwd=tmp_path, check=True)
+    (tmp_path / signing.MEMBER).write_text("not ours")
+    subprocess.run(["ar", "q", path.name, signing.MEMBER], cwd=tmp_path, check=True)
     built = ready.signed(ready.read(path), signer, tmp_path / "out")
     signer.verify(built.path)
-    assert list(members(built.path)).count(ready.SIGNATURE) == 1
+    assert list(members(built.path)).count(signing.MEMBER) == 1
