@@ -1,4 +1,4 @@
-"""Releases that succeed, through the real command, aptly, gpg, debsigs and repo_server."""
+"""Releases that succeed, through the real command, aptly, gpg and repo_server."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import re
 import shutil
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from demo.observe import until
 from demo.ports import free_port
+from pkgbuild import config
+from pkgbuild.aptly import Aptly
 from tests.support.aptly import SAMPLE, BuilderStack, builder_stack, plain_payload
 from tests.support.server import running_server
 
@@ -163,3 +166,46 @@ def test_files_are_published_under_their_debian_names(stack: BuilderStack, paylo
         "tiny-assistant-app-1.0.0+trc1++b_1.0.0~rc1+b_amd64.deb",
     }
     assert all(re.fullmatch(r"[a-z0-9.+~_-]+", name) for name in names)
+
+
+def test_aptly_keeps_its_database_open_while_it_is_busy(stack: BuilderStack) -> None:
+    current = stack.state / "aptly/db/CURRENT"  # opening it begins a new log of its changes
+
+    with closing(Aptly.of(config.load(stack.settings))) as aptly:
+
+        def opens() -> bool:
+            before = current.read_text()
+            aptly.repositories()
+            return current.read_text() != before
+
+        assert opens()
+        with aptly.busy():
+            until("aptly has the lasting call", lambda: not opens(), 10)
+            assert not any(opens() for _ in range(5))
+            aptly.create_repository("x")
+            assert not opens()
+        until("aptly is idle", opens, 10)
+        assert aptly.repositories() == {"x"}
+
+
+def test_a_snapshot_tells_what_it_has_gained(stack: BuilderStack, payload: Path) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        assert stack.release(payload, version).status == 0
+    with closing(Aptly.of(config.load(stack.settings))) as aptly:
+        before, after = sorted(aptly.snapshots())
+        gained = aptly.gained(after, before)
+        assert {one.package for one in gained} == {"tiny-assistant", "tiny-assistant-app-1.1.0"}
+        assert {one.sha256 for one in gained} <= set(stack.tree().values())
+        assert aptly.gained(before, after) == []
+
+
+def test_published_files_that_nothing_needs_go_with_the_next_signing(stack: BuilderStack, payload: Path) -> None:
+    assert stack.release(payload, "1.0.0").status == 0
+    left = stack.public / "trixie/pool/main/x/x/x_1_all.deb"
+    left.parent.mkdir(parents=True)
+    left.write_text("")
+    assert stack.release(payload, "1.1.0").status == 0
+    assert left.exists()
+    assert stack.run("resign").status == 0
+    assert not left.exists()
+    assert len([name for name in stack.tree() if name.endswith(".deb")]) == 4

@@ -8,12 +8,18 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from demo.ports import free_port
+from pkgbuild import config, deb, ready, session
+from pkgbuild.errors import PkgbuildError
+from pkgbuild.progress import Progress
+from pkgbuild.publisher import Part
+from tests.support.apt_repo import build_deb
 from tests.support.aptly import BuilderStack, Outcome, builder_stack, plain_payload
 from tests.support.server import running_server
 
@@ -294,3 +300,22 @@ def small_disk(tmp_path: Path, *, megabytes: int) -> Iterator[Path]:
 def fill(path: Path, *, leave: int) -> None:
     free = os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize
     path.write_bytes(b"\0" * max(0, free - leave))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_package_that_aptly_lists_with_another_hash(
+    stack: BuilderStack, payload: Path, tmp_path: Path, *, first: bool
+) -> None:
+    if not first:
+        assert stack.release(payload, "1.0.0").status == 0
+    before = stack.tree()
+    one = ready.read(build_deb(tmp_path, "tiny-assistant", "1.1.0", {"/usr/share/tiny-assistant/x": "x"}))
+    built = replace(deb.as_built(one.path, one.fields), sha256="0" * 64)
+    with session.opened(config.load(stack.settings), "test-", Progress(1, quiet=True)) as opened:
+        publisher = opened.publisher("stable")
+        with pytest.raises(PkgbuildError, match=r"aptly lists .* instead of 0000"):
+            publisher.publish([Part("trixie", built=(built,))], "tiny", lambda: None)
+        assert len(opened.aptly.snapshots()) == (0 if first else 1)
+        assert opened.journal.read() is None
+    assert stack.tree() == before
+    assert stack.release(payload, "1.1.0").status == 0

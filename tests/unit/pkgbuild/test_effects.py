@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from debian.arfile import ArFile
 from requests import Response
 
-from pkgbuild import aptly_transport, errors, keys, locking, process, signing, stack
+from pkgbuild import aptly_transport, ar, errors, keys, locking, process, signing, stack
 from pkgbuild.aptly import Aptly
 from pkgbuild.errors import Kind, PkgbuildError
 from pkgbuild.progress import Progress, human_size
@@ -249,6 +250,26 @@ def test_same_bytes_are_signed_once(pair: stack.KeyPair, tmp_path: Path) -> None
     assert path.read_bytes() == signed
     signer.forget()
     assert not (tmp_path / "cache").exists()
+
+
+def test_the_signature_is_what_debsigs_would_have_added(pair: stack.KeyPair, tmp_path: Path) -> None:
+    ours, theirs = package(tmp_path / "ours"), package(tmp_path / "theirs")
+    signing.Signer(pair.builder, tmp_path / "cache").sign(ours)
+    words = ["debsigs", "--sign=origin", f"--default-key={pair.builder.fingerprint}", str(theirs)]
+    process.run(words, env=pair.builder.env, doing="x")
+    start = ours.read_bytes().index(signing.MEMBER.encode())
+    header, packet = ours.read_bytes()[start:][:60], ours.read_bytes()[start:][60:70]
+    assert theirs.read_bytes()[start:].startswith(header.replace(b"100644", b"644   ") + packet)
+    assert len(ours.read_bytes()) == len(theirs.read_bytes())
+
+
+def test_what_is_no_part_of_the_package_is_not_signed(pair: stack.KeyPair, tmp_path: Path) -> None:
+    path = package(tmp_path)
+    ar.append(path, "_other", b"odd")
+    signer = signing.Signer(pair.builder, tmp_path / "cache")
+    signer.sign(path)
+    signer.verify(path)
+    assert ArFile(str(path)).getnames()[-2:] == ["_other", signing.MEMBER]
 
 
 def test_signature_of_another_key_or_over_other_bytes_is_refused(pair: stack.KeyPair, tmp_path: Path) -> None:
