@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from docs.reference import api, commands, settings
-from docs.reference.markdown import between, code, table
+from docs.reference.markdown import BY_HAND, between, code, page, table
 from pkgbuild.habits import names
 
 MOVE = "docs/MIGRATION.md"
@@ -22,6 +23,7 @@ def generated() -> dict[str, str]:
         "docs/COMMANDS.md": commands.document((ROOT / "Makefile").read_text(encoding="utf-8")),
         "docs/SETTINGS.md": settings.document(ROOT),
         MAP: between((ROOT / MAP).read_text(encoding="utf-8"), "endpoints", api.overview(described)),
+        "docs/adr/README.md": decisions(ROOT / "docs" / "adr"),
         MOVE: between((ROOT / MOVE).read_text(encoding="utf-8"), "names", old_names()),
     }
 
@@ -37,6 +39,18 @@ def old_names() -> list[str]:
         for one in names.NAMES
     ]
     return table(["name", "`create_update.sh`", "`pi-hook.toml`", "`repo-server`", "what becomes of it"], rows)
+
+
+def decisions(folder: Path) -> str:
+    """The index of the decision records, from their headings. Raises ``ValueError`` where one is not as all are."""
+    rows = []
+    for path in sorted(folder.glob("[0-9]*.md")):
+        found = re.match(r"# (\d+)\. (.+)\n\nStatus: (\w+.*)\n", path.read_text(encoding="utf-8"))
+        if found is None or int(found[1]) != int(path.name[:4]):
+            raise ValueError(f"{path.name} does not begin with '# NUMBER. TITLE', an empty line and 'Status: …'")
+        rows.append([found[1], f"[{found[2]}]({path.name})", found[3]])
+    words = "What was decided, why, and what was not taken. A number that is missing was never used."
+    return page([BY_HAND], ["# Decisions"], [words], table(["", "decision", "status"], rows))
 
 
 def stale() -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-GENERATED = frozenset({ROOT / "docs" / name for name in ("API.md", "COMMANDS.md", "SETTINGS.md")})
+GENERATED = frozenset({ROOT / "docs" / name for name in ("API.md", "COMMANDS.md", "SETTINGS.md", "adr/README.md")})
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),

@@ -32,6 +32,15 @@ def test_one_that_was_changed_is_seen_and_mended(tmp_path: Path, monkeypatch: py
     assert reference.write() == []
 
 
+def test_a_decision_record_that_is_not_as_all_are_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "0007-seven.md").write_text("# 7. Seven\n\nStatus: accepted\n\nSo.\n")
+    assert "| 7 | [Seven](0007-seven.md) | accepted |" in reference.decisions(tmp_path)
+    for text in ("# 8. Seven\n\nStatus: accepted\n", "# 7: Seven\n\nStatus: accepted\n", "# 7. Seven\n\nSo.\n"):
+        (tmp_path / "0007-seven.md").write_text(text)
+        with pytest.raises(ValueError, match=r"0007-seven\.md does not begin with"):
+            reference.decisions(tmp_path)
+
+
 def test_an_endpoint_without_an_example_is_seen() -> None:
     described = api.described()
     fewer = {key: value for key, value in described.examples.items() if key != ("GET", "/api/v1/fleet")}
