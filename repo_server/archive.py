@@ -6,11 +6,17 @@ what they lead to must lie inside the folder again; anything else is not there.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import quote
 
 _SIGNED = frozenset({"InRelease", "Release", "Release.gpg"})
 _UNSETTLED_SECONDS = 2
+FIRST_PACKAGES = ("pi-hook", "pi-ota-keyring")
+"""What a Pi needs of the repository before it is a device: the agent, and the fleet's keys."""
+_FOR_ENROLLING = re.compile(
+    rf"[^/]+/(?:dists/.+|pool/[^/]+/p/(?P<name>{'|'.join(FIRST_PACKAGES)})/(?P=name)_[^/]+\.deb)"
+)
 
 
 def find(root: Path, name: str) -> Path | None:
@@ -27,6 +33,11 @@ def find(root: Path, name: str) -> Path | None:
     except (OSError, RuntimeError):  # missing, not a folder on the way, name too long, a loop of symlinks
         return None
     return found if found.is_relative_to(top) and found.is_file() else None
+
+
+def is_for_enrolling(name: str) -> bool:
+    """Whether a Pi that is about to register may have this file: signed lists, and the two packages it needs first."""
+    return _FOR_ENROLLING.fullmatch(name) is not None
 
 
 def internal_address(prefix: str, root: Path, found: Path) -> str:

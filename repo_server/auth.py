@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from flask import g, request
 
-from repo_server import enrollment, ids, rotation, session_cookie, sessions, wire
+from repo_server import archive, enrollment, ids, rotation, session_cookie, sessions, wire
 from repo_server.context import context
 from repo_server.errors import ForbiddenError, GoneError, UnauthorizedError
 from repo_server.roles import Right, allows, roles_with
@@ -23,6 +23,8 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 API_KEY_HEADER = "X-API-Key"
+ENROLL = "enroll"
+"""The user of HTTP basic whose password is an enrollment token; a device's is its id."""
 _NOBODY = ids.sha256_hex("nobody")
 _SIGN_IN = "sign in with an API key (POST /api/v1/session)"
 
@@ -150,15 +152,35 @@ def device_by_bearer(device_id: uuid.UUID, *, pending: bool = False) -> sqlite3.
     return _device(str(device_id), bearer(), "Bearer", pending=pending)
 
 
-def check_repository() -> None:
-    """Let in a device by HTTP basic, or any API key. Raises as ``check_api_key`` and ``device_by_bearer`` do."""
+def check_repository(name: str) -> None:
+    """Let in a device by HTTP basic, or any API key; to some files also whoever has a good enrollment token.
+
+    ``name`` is the file's. Raises as ``check_api_key`` and ``device_by_bearer`` do.
+    """
     if request.headers.get(API_KEY_HEADER):
         check_api_key(Right.FETCH)
         return
     given = request.authorization
     if given is None or given.type != "basic" or not given.username or not given.password:
         raise UnauthorizedError("send the device's id and token by HTTP basic, or an API key in X-API-Key", "Basic")
-    _device(given.username, given.password, "Basic")
+    if given.username == ENROLL:
+        _enrolling(given.password, name)
+    else:
+        _device(given.username, given.password, "Basic")
+
+
+def _enrolling(secret: str, name: str) -> None:
+    """A Pi that is about to register; it uses up no use of the token. Which name it asks for tells it nothing."""
+    here = context()
+    token = credentials.find_enrollment_token(here.db.connection(), secret)
+    refusal = enrollment.NOT_KNOWN if token is None else token.refusal(here.clock())
+    if token is None or refusal is not None:
+        message = f"{refusal}; `repo-server enroll-token create` makes a new one"
+        raise UnauthorizedError(message, "Basic", f"token {_short(secret)}")
+    recognised(f"enrollment_token:{token.name}")
+    if not archive.is_for_enrolling(name):
+        packages = " and ".join(archive.FIRST_PACKAGES)
+        raise ForbiddenError(f"an enrollment token may read the signed lists and download {packages}, nothing else")
 
 
 def _short(secret: str) -> str:

@@ -46,6 +46,11 @@ _SECURITY_SCHEMES = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "`repo-server api-key create`"},
     "DeviceToken": {"type": "http", "scheme": "bearer", "description": "The device's own token"},
     "DeviceBasic": {"type": "http", "scheme": "basic", "description": "The device's id and its token, for apt"},
+    "EnrollmentBasic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The user `enroll` and an enrollment token: lists, and the packages that a Pi needs first",
+    },
     "EnrollmentToken": {"type": "http", "scheme": "bearer", "description": "`repo-server enroll-token create`"},
     "Session": {"type": "apiKey", "in": "cookie", "name": NAME, "description": "From `POST /api/v1/session`"},
     "CsrfToken": {
@@ -62,7 +67,7 @@ _SECURITY: dict[Asks, list[dict[str, list[str]]]] = {
     Asks.SESSION: [{"Session": []}],
     Asks.DEVICE: [{"DeviceToken": []}],
     Asks.ENROLLMENT: [{"EnrollmentToken": []}],
-    Asks.REPOSITORY: [{"DeviceBasic": []}, {"ApiKey": []}],
+    Asks.REPOSITORY: [{"DeviceBasic": []}, {"EnrollmentBasic": []}, {"ApiKey": []}],
     Asks.LOOPBACK: [{}, {"ApiKey": []}, {"Session": []}],
 }
 _CALLERS = {

@@ -46,7 +46,7 @@ class Asks(StrEnum):
     """The bearer token of the device in the address."""
     ENROLLMENT = "enrollment"
     REPOSITORY = "repository"
-    """A device by HTTP basic, or any API key."""
+    """A device by HTTP basic, any API key, or for what a new Pi needs first an enrollment token by HTTP basic."""
     LOOPBACK = "loopback"
     """Nothing of programs on this machine, an API key of everyone else."""
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, PlainValidator
 
+from repo_server import onboarding
 from repo_server.freshness import REFUSED_AFTER
 from repo_server.wire import Body, Channel, PackageName, Zone
 
@@ -24,6 +26,8 @@ SOURCE = "/etc/apt/sources.list.d/pi-ota.sources"
 KEYRING = "/usr/share/keyrings/pi-ota-archive-keyring.gpg"
 DEBIAN_RELEASES = ("trixie", "bookworm")
 """That devices may run; the newest first."""
+DEFAULT_CHANNEL = "stable"
+"""That a device follows of itself."""
 _ADDRESS = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?/?")
 _LAYER = re.compile(r"-(app|deps|asset)-")
 _LOOPBACK = re.compile(r"localhost|::1|127(\.\d{1,3}){3}")
@@ -32,7 +36,8 @@ _LARGEST_PIN = 53
 _END = "END"
 
 
-def _address(value: object) -> str:
+def address(value: object) -> str:
+    """The address of a server without a slash at its end. Raises ``ValueError``, as the end of a sentence."""
     match = _ADDRESS.fullmatch(str(value))
     if match is None or int(match[3] or 1) not in range(1, _LARGEST_PORT + 1):
         raise ValueError("must be https://HOST or https://HOST:PORT, without a path")
@@ -55,7 +60,7 @@ def _pins(value: object) -> tuple[int, ...]:
 class PiRequest(Body):
     """How a new Pi is to be set up."""
 
-    server: Annotated[str, PlainValidator(_address)]
+    server: Annotated[str, PlainValidator(address)]
     """Where devices find this server."""
     assistant: Annotated[PackageName, AfterValidator(_assistant)]
     debian: Channel = DEBIAN_RELEASES[0]
@@ -89,6 +94,11 @@ class NewPi:
         """Whether a stranger on the way could read what the Pi and the server say."""
         return self.request.server.startswith("http://") and not self.is_loopback
 
+    @property
+    def takes_line(self) -> bool:
+        """Whether the server's script can be fetched from a Pi: over TLS, and from where the Pi finds the server."""
+        return not self.is_plain and not self.is_loopback
+
     def settings(self) -> str:
         """The agent's settings file, for the boot partition or for ``/etc/pi-hook``."""
         given = self.request
@@ -117,8 +127,24 @@ class NewPi:
             f"Valid-Until-Max: {REFUSED_AFTER // timedelta(seconds=1)}\n"
         )
 
+    def line(self) -> str:
+        """For a shell on a Pi that runs: the server's script does the rest."""
+        options = {"token": self.token, "assistant": self.request.assistant}
+        if self.channel != DEFAULT_CHANNEL:
+            options["channel"] = self.channel
+        if self.request.gpio_pins:
+            options["gpio"] = ",".join(map(str, self.request.gpio_pins))
+        if self.request.timezone is not None:
+            options["timezone"] = self.request.timezone
+        given = " ".join(f"--{name} {shlex.quote(value)}" for name, value in options.items())
+        return f"curl -fsSL {shlex.quote(self.request.server + onboarding.SCRIPT)} | sudo sh -s -- {given}\n"
+
+    def undo_line(self) -> str:
+        """Takes all of it away again."""
+        return f"curl -fsSL {shlex.quote(self.request.server + onboarding.SCRIPT)} | sudo sh -s -- --undo\n"
+
     def lines(self) -> str:
-        """For a shell on a Pi that runs, beside the two packages."""
+        """For a shell on a Pi that runs, beside the two packages: where the script cannot be fetched over TLS."""
         return (
             "sudo apt-get install ./pi-hook_*.deb ./pi-ota-keyring_*.deb\n"
             f"sudo install -D -m 0600 /dev/stdin {SETTINGS} <<'{_END}'\n"

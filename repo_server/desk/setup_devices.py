@@ -7,13 +7,13 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, request
 
-from repo_server import administration, body, freshness, wire
+from repo_server import administration, body, freshness, onboarding, wire
 from repo_server.answers_identity import EnrollmentToken, NewEnrollmentToken
 from repo_server.auth import who
 from repo_server.context import context
 from repo_server.desk import addresses, lifetimes, page, qr
 from repo_server.desk.forms import NOTHING_MADE, filled, typed
-from repo_server.desk.new_pi import DEBIAN_RELEASES, FILE, KEYRING, SETTINGS, SOURCE, NewPi, PiRequest
+from repo_server.desk.new_pi import DEBIAN_RELEASES, DEFAULT_CHANNEL, FILE, KEYRING, SETTINGS, SOURCE, NewPi, PiRequest
 from repo_server.desk.page import Action, Done, doing
 from repo_server.desk.problems import number, placed, sentence, validated
 from repo_server.errors import InvalidError, NotFoundError
@@ -23,8 +23,7 @@ from repo_server.wire_identity import EnrollmentTokenRequest
 
 blueprint = Blueprint("desk_setup_devices", __name__)
 PAGE = "/setup/devices"
-_CHANNEL = "stable"
-"""That a device follows of itself."""
+_EXAMPLE = "sample-assistant"
 _RECOVERY = (
     "After a restore from an older backup this server does not know the devices that registered since.",
     "While a recovery is open they may ask for approval with the token that each has itself. There is no secret.",
@@ -41,12 +40,17 @@ def show() -> Response:
     here, now = context(), context().clock()
     query = body.read_query(wire.PageQuery)
     found = credentials.list_enrollment_tokens(here.db.connection(), query, newest_first=True)
+    names = updates.names(here.db.connection())
+    values = {"server": request.root_url, "assistant": names[0] if names else _EXAMPLE}
+    asked, _ = validated(PiRequest, values)
+    example = NewPi(asked, DEFAULT_CHANNEL, "TOKEN") if asked is not None else None
     return page.render(
         "setup_devices.html",
         tokens=[(one, lifetimes.of_token(one, now), lifetimes.uses_left(one)) for one in found.items],
         next_page=addresses.build(PAGE, {"cursor": found.next_cursor}) if found.next_cursor else None,
         first_page=PAGE if query.cursor else None,
         all_wait=here.settings.approve_devices,
+        example=example if example is not None and example.takes_line else None,
     )
 
 
@@ -76,7 +80,7 @@ def create() -> Action:
                 "debian": DEBIAN_RELEASES[0],
             },
             "assistants": assistants,
-            "channels": sorted({_CHANNEL, *(one.channel for one in published)}),
+            "channels": sorted({DEFAULT_CHANNEL, *(one.channel for one in published)}),
             "releases": [(one, one) for one in dict.fromkeys(releases)],
             "all_wait": here.settings.approve_devices,
         },
@@ -136,12 +140,13 @@ def _create(problems: dict[str, str]) -> Response:
     if asked is None or asked_pi is None:
         raise InvalidError(NOTHING_MADE)
     made = _make(asked, problems)
-    pi = NewPi(asked_pi, made.channel or _CHANNEL, made.secret or "")
+    pi = NewPi(asked_pi, made.channel or DEFAULT_CHANNEL, made.secret or "")
     return page.render(
         "setup_new_pi.html",
         HTTPStatus.CREATED,
         token=made,
         pi=pi,
+        missing=onboarding.missing(context().settings.repository, pi.request.debian, pi.channel),
         code=qr.svg(pi.settings()),
         file=FILE,
         settings=SETTINGS,

@@ -13,6 +13,7 @@ from repo_server.views import (
     health,
     heartbeat,
     metrics,
+    onboarding,
     repo,
     rollouts,
     session,
@@ -28,5 +29,6 @@ def register(app: Flask) -> None:
     for part in (devices, heartbeat, statuses, updates, rollouts, fleet, events, administration, session, description):
         app.register_blueprint(part.blueprint, url_prefix=API)
     app.register_blueprint(repo.blueprint)
+    app.register_blueprint(onboarding.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)

@@ -26,7 +26,7 @@ def serve(name: str) -> Response:
 
     A file that may still change under the same date is always sent by us: nginx would believe the date.
     """
-    check_repository()
+    check_repository(name)
     settings = context().settings
     found = archive.find(settings.repository, name)
     if found is None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from repo_server.auth import ENROLL
 from repo_server.store.credentials import Preset
 from tests.support.fleet_bodies import (
     DEVICE,
@@ -123,12 +124,28 @@ ROWS: dict[tuple[str, str], Row] = {
     ("DELETE", "/api/v1/session"): Row(set(SESSIONS.values()), {NO_TOKEN: 403}),
     ("GET", "/api/v1/openapi.json"): ANYONE,
     # The repository has no address of its own for each device.
-    ("GET", "/repo/<path:name>"): of_device(None, "other device", *ROLES),
+    ("GET", "/repo/<path:name>"): of_device(None, "other device", "enrollment token", *ROLES),
+    ("GET", "/onboarding/pi.sh"): ANYONE,
+    ("GET", "/onboarding/archive-keyring.gpg"): ANYONE,
     ("GET", "/metrics"): keyed(VIEW),
     ("GET", "/"): ANYONE,
     ("GET", "/healthz"): ANYONE,
     ("GET", "/readyz"): ANYONE,
 }
+
+
+_LISTS, _POOL = "trixie/dists/stable", "trixie/pool/main"
+FOR_ENROLLING = (
+    f"{_LISTS}/InRelease", f"{_LISTS}/main/binary-arm64/Packages.gz", f"{_LISTS}/main/binary-arm64/by-hash/SHA256/0",
+    f"{_POOL}/p/pi-hook/pi-hook_0.1.0_all.deb", f"{_POOL}/p/pi-ota-keyring/pi-ota-keyring_3_all.deb",
+)  # fmt: skip
+"""Files of the repository for which an enrollment token is enough."""
+FOR_DEVICES = (
+    f"{_POOL}/s/sample/sample_1.0_all.deb", f"{_POOL}/p/pi-hook/sample_1.0_all.deb",
+    f"{_POOL}/p/pi-hook-x/pi-hook-x_1_all.deb", f"{_POOL}/p/pi-hook/pi-hook_1_all.deb/../../s/sample_1.0_all.deb",
+    f"{_POOL}/p/pi-hook", "InRelease", "dists/x/InRelease/dists", "pi-hook_0.1.0_all.deb",
+)  # fmt: skip
+"""And others, of which it says nothing."""
 
 
 def endpoints(app: Flask) -> set[tuple[str, str]]:
@@ -159,12 +176,14 @@ class Cast:
     def ask(self, method: str, rule: str, caller: str, body: Any) -> Any:
         names = {"device_id": OWN_ADDRESS.get(caller, DEVICE), "update_id": self.update}
         path = re.sub(r"<uuid:(\w+)>", lambda found: names.get(found[1], NO_SUCH), rule)
-        path = path.replace("<path:name>", "trixie/dists/stable/InRelease")
+        path = path.replace("<path:name>", FOR_ENROLLING[0])
         sent: dict[str, Any] = {}
         if caller in self.keys:
             sent["key"] = self.keys[caller]
         elif caller in self.sessions:
             sent["session"] = self.sessions[caller]
+        elif caller == "enrollment token" and rule.startswith("/repo/"):
+            sent["auth"] = (ENROLL, self.enrollment_token)
         elif caller == "enrollment token":
             sent["token"] = self.enrollment_token
         elif caller in DEVICES and rule.startswith("/repo/"):
@@ -214,3 +233,21 @@ def test_who_may_and_who_may_not(cast: Cast, method: str, rule: str) -> None:
             answer.close()  # a stream lasts until then
             # Whoever may hears what is there: also that it is not there, or cannot be done.
             assert answer.status_code in {200, 201, 204, 404, 409}, (caller, answer.get_data(as_text=True))
+
+
+@pytest.mark.parametrize("name", FOR_ENROLLING + FOR_DEVICES)
+def test_who_may_have_a_file_of_the_repository(cast: Cast, name: str) -> None:
+    file = cast.service.settings.repository / name
+    if ".." not in name:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"content")
+    served = 200 if ".." not in name else 404
+    may = {*ROLES, "device", "other device"} | ({"enrollment token"} if name in FOR_ENROLLING else set())
+    others = {"pending device": 403, "decommissioned device": 410, "enrollment token": 403}
+    for caller in CALLERS:
+        answer = cast.ask("GET", f"/repo/{name}", caller, None)
+        expected = served if caller in may else others.get(caller, 401)
+        if caller in SESSIONS.values() or caller == NO_TOKEN:
+            expected = 401
+        assert (caller, answer.status_code) == (caller, expected)
+        answer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import tomllib
 from datetime import timedelta
@@ -18,7 +19,7 @@ from demo import agent
 from pi_hook import apt_source, config, enroll
 from pi_hook.files import Root
 from pi_hook.ports import AptSettings
-from repo_server import freshness
+from repo_server import freshness, onboarding
 from repo_server.desk import new_pi, qr
 from repo_server.desk.new_pi import NewPi, PiRequest
 from repo_server.desk.problems import validated
@@ -108,6 +109,32 @@ def test_the_lines_for_a_shell_write_the_same_file(tmp_path: Path) -> None:
     assert target.read_text() == pi.settings()
     assert target.stat().st_mode & 0o777 == 0o600
     assert "./pi-hook_*.deb ./pi-ota-keyring_*.deb" in lines
+
+
+@pytest.mark.parametrize(
+    ("channel", "fields"),
+    [("beta", FULL), ("stable", {"server": "https://[fd00::1]:8443", "assistant": "voice+1"})],
+)
+def test_the_line_runs_the_script_which_writes_the_same_file(
+    channel: str, fields: dict[str, str], tmp_path: Path
+) -> None:
+    """Its options are what the script takes, and what it makes of them is what the page shows for a card."""
+    made, _ = validated(PiRequest, fields)
+    assert made is not None
+    pi = NewPi(made, channel, TOKEN)
+    words = shlex.split(pi.line())
+    assert words[:3] == ["curl", "-fsSL", f"{made.server}/onboarding/pi.sh"]
+    assert words[3:9] == ["|", "sudo", "sh", "-s", "--", "--token"]
+    assert ("--channel" in words) is (channel != new_pi.DEFAULT_CHANNEL)
+    script = tmp_path / "pi.sh"
+    # The options are read by main(): here it ends with the file, instead of beginning to look at this machine.
+    text = onboarding.script(made.server)
+    script.write_text(text.replace("    check_system\n", "    check_options; settings; exit 0\n", 1))
+    done = subprocess.run(["sh", script, *words[8:]], capture_output=True, text=True, check=True)
+    first, _, rest = done.stdout.partition("\n")
+    assert first == f"# Written by the onboarding script of {made.server}"
+    assert rest == pi.settings()
+    assert shlex.split(pi.undo_line()) == [*words[:8], "--undo"]
 
 
 @given(
