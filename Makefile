@@ -102,6 +102,12 @@ export PKGBUILD_CONFIG ?= $(STATE)/pkgbuild.toml
 agent: packages ## build the device agent's Debian package, pi-hook, into build/
 	@debian/build
 
+# The version is that of debian/changelog: build/ may hold older ones.
+.PHONY: release-agent
+release-agent: setup agent ## publish the device agent, and the fleet's keys where they are missing: CHANNEL=stable
+	@$(PYTHON) -m pkgbuild agent "build/pi-hook_$$(dpkg-parsechangelog -l debian/changelog -S Version)_all.deb" \
+	  --with-keys $${CHANNEL:+--channel "$$CHANNEL"}
+
 .PHONY: test
 test: setup ## all tests but the ones that boot the virtual Pi or open a browser
 	@$(PYTEST) -n $(TEST_JOBS) --dist worksteal -m "not e2e and not browser" tests

@@ -18,11 +18,11 @@ PACKAGES = ("pi-hook", "pi-ota-keyring")
 STEPS = packages.STEPS
 
 
-def publish(settings: Settings, path: Path, channel: str, progress: Progress) -> dict[str, Any]:
+def publish(settings: Settings, path: Path, channel: str, progress: Progress, *, again: bool = False) -> dict[str, Any]:
     """Sign one of these packages and publish it for every Debian release of the settings; no one has to grant it.
 
-    The same version goes from one channel to another as the very same bytes. Raises ``PkgbuildError``; then nothing has
-    changed.
+    The same version goes from one channel to another as the very same bytes; with ``again`` it may be on this one
+    already. Raises ``PkgbuildError``; then nothing has changed.
     """
     one = ready.read(path)
     if one.package not in PACKAGES:
@@ -31,5 +31,5 @@ def publish(settings: Settings, path: Path, channel: str, progress: Progress) ->
             f"{path.name} is the package {one.package}; devices take {' and '.join(PACKAGES)} in this way.",
         )
     version = versions.check_version(one.fields.version)
-    done = packages.publish(settings, [one], channel, progress, again=False)
+    done = packages.publish(settings, [one], channel, progress, again=again)
     return {"name": one.package, "version": version, **done}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from pi_hook import __version__
 from tests.support.apt_repo import build_deb
-from tests.support.aptly import BuilderStack, builder_stack
+from tests.support.aptly import ROOT, BuilderStack, builder_stack
 
 
 def agent(folder: Path, version: str, content: str = "x", package: str = "pi-hook") -> Path:
@@ -68,6 +71,44 @@ def test_a_version_is_never_used_for_two_contents(stack: BuilderStack, tmp_path:
     done = stack.run("agent", str(agent(tmp_path / "b", "0.2.0", content="y")))
     assert done.status == 3
     assert "never used twice" in done.sentence
+
+
+def test_all_that_a_new_device_needs_is_published_in_one_go_and_only_once(tmp_path: Path) -> None:
+    """What ``make release-agent`` does, for a repository that has nothing yet, then for another channel, then again."""
+    deb = str(agent(tmp_path / "a", "0.2.0"))
+    with builder_stack(targets=("trixie/amd64", "bookworm/arm64")) as stack:
+        first = stack.run("agent", deb, "--channel", "beta", "--with-keys")
+        assert first.status == 0, first.stderr
+        assert first.stdout.splitlines() == [
+            "pi-hook 0.2.0 is published on beta (bookworm, trixie)",
+            "pi-ota-keyring 1 is published on beta",
+        ]
+        assert set(published(stack, "trixie", "beta")) == {"pi-hook=0.2.0", "pi-ota-keyring=1"}
+        stable = stack.run("agent", deb, "--with-keys", "--channel", "stable")
+        assert stable.status == 0, stable.stderr
+        assert published(stack, "trixie") == published(stack, "trixie", "beta")
+        before = published(stack, "trixie")
+        again = stack.run("agent", deb, "--with-keys", "--channel", "stable")
+        assert again.stdout.splitlines() == [
+            "pi-hook 0.2.0 is published on stable (bookworm, trixie)",
+            "pi-ota-keyring 1 was published before",
+        ]
+        assert published(stack, "trixie") == before
+        other = stack.run("agent", str(agent(tmp_path / "b", "0.2.0", content="y")), "--with-keys")
+        assert other.status == 3
+        assert "with other content" in other.sentence
+        lower = stack.run("agent", str(agent(tmp_path / "c", "0.1.9")), "--with-keys")
+        assert lower.status == 3
+        assert published(stack, "trixie") == before
+
+
+def test_make_publishes_the_version_of_the_changelog(stack: BuilderStack) -> None:
+    """The real target: built, signed and published with the settings that PKGBUILD_CONFIG names."""
+    command = ["make", "release-agent", "CHANNEL=beta", "--assume-old=setup", "--assume-old=packages"]
+    environment = {**os.environ, "PKGBUILD_CONFIG": str(stack.settings)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(published(stack, "trixie", "beta")) == {f"pi-hook={__version__}", "pi-ota-keyring=1"}
 
 
 def test_other_packages_and_broken_files_are_refused(stack: BuilderStack, tmp_path: Path) -> None:
