@@ -160,6 +160,10 @@ fuzz-api: setup ## schemathesis with N=20 cases of each endpoint, as everyone wh
 check-packages: setup ## packages of both examples and others, for every target: lintian, reproducible, contents, purged clean (minutes)
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTHON) -m tests.packages
 
+.PHONY: check-onboarding
+check-onboarding: setup ## the line that puts the agent on a Pi, on Debian 12 and 13 under systemd: twice, and taken back (minutes)
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTEST) -n $(JOBS) tests/onboarding/booted.py
+
 .PHONY: test-aptly
 test-aptly: setup ## the tests of publishing with Debian 12's aptly and with Debian 13's (minutes)
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; \

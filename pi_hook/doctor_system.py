@@ -106,20 +106,24 @@ def _cached(root: Root, stem: str) -> bool:
 
 
 def units(assistant: str, root: Root) -> Iterator[Finding]:
-    """The units of the agent and of the assistant."""
+    """The units of the agent and, once it is installed, of the assistant."""
     yield _active("pi-hook.service", None)
-    try:
-        account = manager.account_of(assistant, root)
-    except ServiceError as error:
-        yield Finding("unit", Level.FAIL, str(error), f"apt install --reinstall {assistant}")
-    else:
-        yield _active(f"{assistant}.service", account)
+    if Dpkg(assistant, root).installed().version is not None:
+        yield _of_assistant(assistant, root)
     if (enabled := _systemctl("is-enabled", "pi-hook.service")) != "enabled":
         yield Finding("unit", Level.WARN, f"pi-hook.service is {enabled}", "systemctl enable pi-hook")
     for step in ("recover", "refresh", "download", "install"):
         unit = f"pi-hook-{step}.service"
         if _systemctl("is-failed", unit) == "failed":
             yield Finding("unit", Level.WARN, f"{unit} has failed", f"journalctl -u {unit}")
+
+
+def _of_assistant(assistant: str, root: Root) -> Finding:
+    try:
+        account = manager.account_of(assistant, root)
+    except ServiceError as error:
+        return Finding("unit", Level.FAIL, str(error), f"apt install --reinstall {assistant}")
+    return _active(f"{assistant}.service", account)
 
 
 def _active(unit: str, account: manager.Account | None) -> Finding:

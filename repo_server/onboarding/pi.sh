@@ -143,8 +143,8 @@ make_work_folder() {
     export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none NEEDRESTART_SUSPEND=1
 }
 
-# Everything that goes into a file of another format is of letters that mean nothing there.
-matches() { printf '%s\n' "$1" | grep -Eqx -- "$2"; }
+# Everything that goes into a file of another format is one line, of letters that mean nothing there.
+matches() { [ "$(printf '%s' "$1" | wc -l)" -eq 0 ] && printf '%s\n' "$1" | grep -Eqx -- "$2"; }
 
 check_options() {
     SERVER=${SERVER%/}
@@ -296,7 +296,7 @@ fleet_apt() {
 get_packages() {
     say "installing debsig-verify"
     install debsig-verify
-    # It is needed for as long as pi-hook is, which depends on it.
+    # pi-hook depends on it: it may go when that goes, unless it was here before.
     grep -qx debsig-verify "$KEPT/packages" || apt-mark auto debsig-verify >/dev/null
     say "the repository's key is $(fingerprints), as $SERVER has it"
 
@@ -326,7 +326,8 @@ END
     debsig-verify --quiet --use-policy pi-ota.pol "$work"/debs/pi-hook_*.deb 2>"$work/error" ||
         fail "pi-hook does not carry the signature of this fleet's builder, and was not installed: $(tr -d '\n' <"$work/error")"
     say "pi-hook carries the builder's signature; installing it (a minute or two)"
-    install "$work"/debs/pi-hook_*.deb
+    # What reads pins is recommended only, and a system may be set not to install that.
+    install ${gpio:+--install-recommends} "$work"/debs/pi-hook_*.deb
 }
 
 fingerprints() {
@@ -416,12 +417,15 @@ take_away() {
     fi
     if [ -e "$KEPT/packages" ]; then
         gone=yes
-        # shellcheck disable=SC2046
-        set -- $(came_along)
-        if [ $# -gt 0 ]; then
+        # What goes may have been the last that needed something else.
+        while
+            # shellcheck disable=SC2046
+            set -- $(came_along)
+            [ $# -gt 0 ]
+        do
             say "purging what came along, and nothing needs any more: $*"
             purge "$@"
-        fi
+        done
     fi
     # What purging leaves of a first installation by hand (docs/DEVICES.md), or of one that was cut off.
     for file in /etc/pi-hook "$SOURCE" /etc/apt/auth.conf.d/pi-ota.conf /etc/apt/preferences.d/pi-ota \
@@ -455,9 +459,9 @@ assistants_packages() {
         '$1 != "not-installed" && ($2 == name || index($2, name "-app-") == 1 || index($2, name "-deps-") == 1 || index($2, name "-asset-") == 1) { print $2 }'
 }
 
-# Installed since, needed by nothing, and not the assistant's.
+# Installed since, needed by nothing (dpkg only suggests debsig-verify), and not the assistant's.
 came_along() {
-    apt-get --simulate autoremove | sed -n 's/^Remv \([^ ]*\).*/\1/p' >"$work/unneeded"
+    apt-get --simulate -o APT::AutoRemove::SuggestsImportant=false autoremove | sed -n 's/^Remv \([^ ]*\).*/\1/p' >"$work/unneeded"
     cp "$KEPT/packages" "$work/stay"
     if [ -n "$name" ]; then
         assistants_packages >>"$work/stay"

@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.apt_root import CHECKOUT, AptRoot, base
+from tests.support.booted import booted
 
 NAME = "native-assistant"
-_BOOT_SECONDS = 120
 _PROGRAM = """\
 import datetime, json, pathlib, select, subprocess, sys, time
 from pi_hook.ports import ReleaseCommand
@@ -91,13 +89,10 @@ def wrong(debian: str, first: Sequence[Path], second: Sequence[Path], work: Path
         shutil.copytree(CHECKOUT / "pi_hook", device.path / "usr/lib/python3/dist-packages/pi_hook")
         (device.path / "root/program.py").write_text(_PROGRAM)
         subprocess.run(["umount", device.path / "proc"], check=True)
-        with _booted(device.path) as leader:
-            inside = ["nsenter", "--all", "--target", str(leader), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
-            done = subprocess.run(
-                [*inside, "python3", "/root/program.py", NAME], check=False, capture_output=True, text=True, timeout=600
-            )
+        with booted(device.path) as system:
+            done = system.run("python3", "/root/program.py", NAME, check=False)
         if done.returncode:
-            yield f"{NAME} on {debian}: {done.stderr.strip()[-800:]}"
+            yield f"{NAME} on {debian}: {done.stdout.strip()[-800:]}"
             return
         yield from _judged(debian, json.loads(done.stdout.splitlines()[-1]))
 
@@ -123,33 +118,3 @@ def _judged(debian: str, said: dict[str, object]) -> Iterator[str]:
             yield f"{NAME} on {debian}: its process was not {key}"
     if said["left"]:
         yield f"{NAME} on {debian} left behind {said['left']}"
-
-
-@contextmanager
-def _booted(root: Path) -> Iterator[int]:
-    """The container's first process, once the system is up."""
-    command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--directory", str(root)]
-    with (root.parent / "console").open("wb") as console:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
-    try:
-        yield _leader(process, root.parent / "console")
-    finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _leader(process: subprocess.Popen[bytes], console: Path) -> int:
-    deadline = time.monotonic() + _BOOT_SECONDS
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while process.poll() is None and time.monotonic() < deadline:
-        for leader in map(int, children.read_text().split()):
-            asked = ["nsenter", "--all", "--target", str(leader), "systemctl", "is-system-running"]
-            state = subprocess.run(asked, check=False, capture_output=True, text=True).stdout.strip()
-            if state in {"running", "degraded"}:
-                return leader
-        time.sleep(0.2)
-    raise RuntimeError(f"the container did not boot: {console.read_text(errors='replace')[-2000:]}")

@@ -24,6 +24,7 @@ from pi_hook.ports import Request, Step, StepRequest, StepResult, SystemRequest
 from pi_hook.step_files import Ticket, read_result, write_request
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -41,18 +42,22 @@ def _depends() -> list[str]:
 
 
 def base(suite: str) -> Path:
-    """The folder of a suite's base system, made where it is missing."""
-    packages = _depends()
+    """The folder of a suite's base system with what the agent depends on, made where it is missing."""
+    return made(suite, suite, _depends())
+
+
+def made(name: str, suite: str, packages: Sequence[str]) -> Path:
+    """The folder of a suite's base system with these packages, made where it is missing; ``name`` is for it alone."""
     key = hashlib.sha256(" ".join([suite, *packages]).encode()).hexdigest()[:12]
-    folder = CACHE / f"{suite}-{key}"
+    folder = CACHE / f"{name}-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{suite}.lock").open("w") as lock:
+    with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.is_dir():
             return folder
-        for old in CACHE.glob(f"{suite}-*"):
+        for old in CACHE.glob(f"{name}-*"):
             shutil.rmtree(old, ignore_errors=True)
-        making = CACHE / f"{suite}-making"
+        making = CACHE / f"{name}-making"
         words = ["--quiet", "--variant=minbase", f"--include={','.join(packages)}"]
         words += ["--aptopt=APT::Install-Recommends false"]
         words += [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("man", "doc", "locale")]

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """A certificate for localhost and its key, new in ``folder``."""
+def self_signed(folder: Path, *names: str) -> tuple[Path, Path]:
+    """A certificate for localhost (and further names) and its key, new in ``folder``."""
+    subject = "subjectAltName=" + ",".join(f"DNS:{name}" for name in ("localhost", *names))
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key),
+         "-subj", "/CN=localhost", "-addext", subject, "-keyout", str(key),
          "-out", str(certificate)],
         check=True, capture_output=True,
     )  # fmt: skip

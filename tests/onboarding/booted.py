@@ -1,0 +1,117 @@
+"""The line that the server shows, on a Pi that runs: twice, and taken back. For ``make check-onboarding``.
+
+Everything is real: the page, TLS, the repository that aptly publishes, systemd, Debian's mirror.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.onboarding.fleet import Fleet, fleet, pi, publish
+from tests.support.apt_root import SUITES, is_root
+
+pytestmark = [pytest.mark.skipif(not is_root(), reason="needs root"), pytest.mark.timeout(1200)]
+
+_PASSING = re.compile(
+    r"/(proc|sys|dev|run|tmp|root)(/|$)|/var/(log|cache|tmp)(/|$)|/var/lib/apt/|/var/lib/systemd/|/var/lib/dpkg/|/etc/resolv.conf$"
+)
+"""What any installation, or any minute, leaves on a Debian system."""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    folder = tmp_path_factory.mktemp("fleet")
+    folder.chmod(0o755)
+    with fleet(folder) as made:
+        assert "make release-agent CHANNEL=stable" in made.page()
+        publish(made, tmp_path_factory.mktemp("agent"))
+        assert "make release-agent" not in made.page()
+        yield made
+
+
+def files(root: Path) -> dict[str, str]:
+    """Every path with what it is."""
+    found = {}
+    for folder, folders, names in os.walk(root):
+        for name in [*folders, *names]:
+            path = Path(folder, name)
+            inside = f"/{path.relative_to(root)}"
+            if _PASSING.match(inside):
+                continue
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+            else:
+                content = str(path.readlink()) if path.is_symlink() else ""
+            found[inside] = f"{stat.filemode(status.st_mode)} {status.st_uid} {status.st_gid} {content}"
+    return found
+
+
+def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_line_twice_and_back(running: Fleet, tmp_path: Path, suite: str) -> None:
+    line = running.line(debian=suite, gpio_pins="17, 27", timezone="Europe/Berlin")
+    registered = len(running.devices())
+    with pi(suite, tmp_path / "pi", running) as (device, system):
+        packages = system.run("dpkg-query", "-W").stdout
+        before = files(device.path)
+
+        first = system.run("sh", "-c", line)
+        print(first.stdout)
+        devices = running.devices()
+        assert len(devices) == registered + 1
+        newest = max(devices, key=lambda one: one["registered_at"])
+        assert (newest["assistant"], newest["timezone"], newest["debian"]) == (
+            "sample-assistant",
+            "Europe/Berlin",
+            suite,
+        )
+        assert f"{running.url}/devices/{newest['id']}" in first.stdout.splitlines()[-1]
+        shown = re.search(r"the repository's key is ([0-9A-F]{40})", first.stdout)
+        assert shown
+        assert shown[1] in running.stack.run("keys", "show").stdout
+        examined = system.run("pi-hook", "doctor", check=False).stdout
+        print(examined)
+        # A container has no GPIO, and its overlay looks like the one of raspi-config.
+        assert re.findall(r"^fail +(\w+)", examined, re.MULTILINE) == ["activity", "writable"]
+        assert "gpiozero" not in examined
+        token = re.search(r"pie_[A-Za-z0-9_-]+", line)
+        assert token
+        # sudo itself writes the command line into the journal: docs/DEVICES.md says so, and what to do instead.
+        places = ("/etc", "/var", "/run", "/usr/share")
+        held = system.run("grep", "-rlF", "--exclude-dir=journal", token[0], *places, check=False)
+        holders = held.stdout.split()
+        assert holders == []
+        settings = device.path / "etc/pi-hook/pi-hook.toml"
+        assert stat.S_IMODE(settings.stat().st_mode) == 0o600
+        assert list((device.path / "run").glob("pi-ota-onboarding*")) == []
+        # The agent's own source is what is there now, and works.
+        system.run("apt-get", "update", "-o", "APT::Update::Error-Mode=any")
+
+        unchanged = files(device.path)
+        again = system.run("sh", "-c", line)
+        assert again.stdout.splitlines() == [
+            f"pi-ota: this Pi is registered at {running.url} already; nothing was changed"
+        ]
+        assert differences(unchanged, files(device.path)) == []
+
+        undo = line.partition("--token")[0] + "--undo"
+        back = system.run("sh", "-c", undo)
+        print(back.stdout)
+        assert system.run("dpkg-query", "-W").stdout == packages
+        # As Debian wants it, a package's group stays.
+        assert differences(before, files(device.path)) == ["/etc/group", "/etc/group-", "/etc/gshadow", "/etc/gshadow-"]
+        assert (
+            system.run("sh", "-c", undo).stdout.strip()
+            == "pi-ota: there is nothing of pi-ota here; nothing was changed"
+        )
