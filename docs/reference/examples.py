@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -148,6 +149,7 @@ def play() -> Played:
         release = folder / "public" / "trixie" / "dists" / "stable" / "InRelease"
         release.parent.mkdir(parents=True)
         release.write_text("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nOrigin: pi-ota\nSuite: stable\n")
+        _publish_keys(folder / "public" / "trixie", folder)
         made: list[_Story] = []
         settings = Settings(state_dir=folder / "state", repository_dir=folder / "public")
         app = create_app(settings, lambda: made[0].now)
@@ -157,6 +159,24 @@ def play() -> Played:
             return Played(openapi.document(app), made[0].shown, made[0].metrics)
         finally:
             made[0].db.close()
+
+
+def _publish_keys(root: Path, folder: Path) -> None:
+    """The package with the fleet's keys, and the list that names it."""
+    tree = folder / "tree"
+    keyring = tree / "usr/share/keyrings/pi-ota-archive-keyring.gpg"
+    keyring.parent.mkdir(parents=True)
+    keyring.write_bytes(b"keys")
+    fields = "Package: pi-ota-keyring\nVersion: 1\n"
+    (tree / "DEBIAN").mkdir()
+    about = "Architecture: all\nMaintainer: you <you@example.org>\nDescription: keys\n"
+    (tree / "DEBIAN/control").write_text(fields + about)
+    deb = root / "pool/main/p/pi-ota-keyring/pi-ota-keyring_1_all.deb"
+    deb.parent.mkdir(parents=True)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", str(tree), str(deb)], check=True, capture_output=True)
+    index = root / "dists/stable/main/binary-arm64/Packages"
+    index.parent.mkdir(parents=True)
+    index.write_text(f"{fields}Filename: {deb.relative_to(root)}\n")
 
 
 def _tell(story: _Story) -> None:
@@ -299,6 +319,8 @@ def _served(story: _Story, device: Mapping[str, str], viewer: Mapping[str, str])
     basic = base64.b64encode(f"{_DEVICE}:{token}".encode()).decode()
     story.ids["name"] = "trixie/dists/stable/InRelease"
     story.ask("GET", "/repo/{name}", {"Authorization": f"Basic {basic}"})
+    story.ask("GET", "/onboarding/pi.sh", {})
+    story.ask("GET", "/onboarding/archive-keyring.gpg", {}, as_shown="…")
     figures = [
         'repo_server_requests_total{method="GET",route="/api/v1/fleet",status="200"} 12.0',
         'repo_server_devices{presence="online"} 1.0',
