@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pkgbuild.signing import Signer
     from pkgbuild.targets import Target
 
-"""The member of a .deb that holds the signature of its origin."""
 _SIGNED_WHOLE = (".gz", ".bz2", ".xz", ".tar")
 """Endings of the parts that every debsigs signs; Debian 12's leaves out any other (ADR 5)."""
 _MAX_LISTED = 3
