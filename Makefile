@@ -198,7 +198,7 @@ kill-release: setup ## SIGKILL `make release` N=20 times beside apt in a loop: n
 	@$(PYTHON) -m tests.killing_releases --kills $(N) --seed $(SEED)
 
 .PHONY: docs
-docs: setup ## write what follows from the code: API.md, COMMANDS.md, SETTINGS.md, adr/README.md and two tables
+docs: setup ## write what follows from the code: API.md, COMMANDS.md, SETTINGS.md, adr/README.md and some tables
 	@$(PYTHON) -m docs.reference
 
 .PHONY: lint

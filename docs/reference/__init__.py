@@ -8,8 +8,11 @@ from pathlib import Path
 from docs.reference import api, commands, settings
 from docs.reference.markdown import BY_HAND, between, code, page, table
 from pkgbuild.habits import names
+from repo_server.desk import words
+from repo_server.lifecycle import Status
 
 MOVE = "docs/MIGRATION.md"
+WORDS = "docs/GLOSSARY.md"
 ROOT = Path(__file__).resolve().parents[2]
 MAP = "docs/OTA_UPDATES.md"
 """Has the table of endpoints between marks; the rest is written by hand, as in the one before."""
@@ -18,12 +21,14 @@ MAP = "docs/OTA_UPDATES.md"
 def generated() -> dict[str, str]:
     """Every document that the code gives, by its path in the tree: what it has to be now."""
     described = api.described()
+    glossary = (ROOT / WORDS).read_text(encoding="utf-8")
     return {
         "docs/API.md": api.document(described),
         "docs/COMMANDS.md": commands.document((ROOT / "Makefile").read_text(encoding="utf-8")),
         "docs/SETTINGS.md": settings.document(ROOT),
         MAP: between((ROOT / MAP).read_text(encoding="utf-8"), "endpoints", api.overview(described)),
         "docs/adr/README.md": decisions(ROOT / "docs" / "adr"),
+        WORDS: between(between(glossary, "reasons", reasons()), "statuses", statuses()),
         MOVE: between((ROOT / MOVE).read_text(encoding="utf-8"), "names", old_names()),
     }
 
@@ -39,6 +44,17 @@ def old_names() -> list[str]:
         for one in names.NAMES
     ]
     return table(["name", "`create_update.sh`", "`pi-hook.toml`", "`repo-server`", "what becomes of it"], rows)
+
+
+def reasons() -> list[str]:
+    """Why a device waits or gets nothing, in the pages' own words."""
+    rows = [[code(str(reason)), why.text, why.mend or ""] for reason, why in words.REASONS.items()]
+    return table(["reason", "meaning", "what to do"], rows)
+
+
+def statuses() -> list[str]:
+    """Where a device is in an update, in the pages' own words."""
+    return table(["status", "meaning"], [[code(str(one)), words.status(one).text] for one in Status])
 
 
 def decisions(folder: Path) -> str:

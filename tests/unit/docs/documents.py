@@ -17,6 +17,11 @@ DOCUMENTS = [
 BY_HAND = [path for path in DOCUMENTS if path not in GENERATED]
 PROGRAMS = ("pkgbuild", "repo-server", "pi-hook", "make")
 _MODULES = {"pkgbuild": "pkgbuild", "repo_server": "repo-server", "pi_hook": "pi-hook"}
+_GROUPS = {
+    "keys": "pkgbuild",
+    **dict.fromkeys(("api-key", "enroll-token", "devices", "updates", "rollout"), "repo-server"),
+}
+"""Groups of commands, which the prose names without the program."""
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _PROMPT = re.compile(r"^\$ ((?:.*\\\n)*.*)$", re.MULTILINE)
 _ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
@@ -98,4 +103,6 @@ def _command(words: list[str], *, whole: bool) -> list[Command]:
     if len(words) >= 3 and words[0].endswith(("python", "python3")) and words[1] == "-m":
         program = _MODULES.get(words[2].partition(".")[0], "") if "." not in words[2] else ""
         return [Command(program, tuple(words[3:]), whole)] if program else []
+    if not whole and len(words) > 1 and words[0] in _GROUPS:
+        return [Command(_GROUPS[words[0]], tuple(words), whole)]
     return [Command(words[0], tuple(words[1:]), whole)] if words and words[0] in PROGRAMS else []

@@ -90,5 +90,8 @@ def test_a_part_of_a_line_needs_only_to_be_there() -> None:
     (command,) = commands_in("pkgbuild promote --paused", whole=False)
     assert problem(command) is None
     assert commands_in("people make noise", whole=False) == []
+    (command,) = commands_in("rollout dance", whole=False)
+    assert problem(command) == "there is no command dance"
+    assert commands_in("rollout", whole=False) == []
     text = "Text.\n\n  ```console\n  $ make dance \\\n    now   # why\n  ```\n"
     assert [(one.program, one.words) for one in commands(text)] == [("make", ("dance", "now"))]
