@@ -25,13 +25,13 @@ NOT_HERE = (
         "tests/integration/pi_hook_hands/test_package.py::test_the_doctor_looks_at_a_real_system",
     ),
     NotHere(
-        r"make agent",
-        "builds a package with debhelper",
-        "tests/integration/pi_hook_hands/test_package.py::test_the_command_line_is_there",
+        r"curl .*/onboarding/pi\.sh \| sudo sh .*",
+        "on a device, as root",
+        "make check-onboarding",
     ),
     NotHere(
-        r".*pkgbuild agent build/pi-hook_\*_all\.deb .*",
-        "takes what `make agent` builds",
+        r"make release-agent .*",
+        "builds a package with debhelper",
         "tests/integration/pkgbuild/test_agent.py::test_what_is_published_is_signed_by_the_builder",
     ),
     NotHere(
@@ -65,5 +65,7 @@ NOT_HERE = (
         "tests/integration/pi_hook_hands/test_package.py::test_purge_leaves_nothing",
     ),
 )
-DOCUMENTS: dict[str, str] = {}
+DOCUMENTS: dict[str, str] = {
+    "docs/DEVICES.md": "make check-onboarding",
+}
 """Documents whose commands are run one after the other on a machine of their own, by a make target."""

@@ -26,9 +26,17 @@ from tests.support.fleet_bodies import OTHER_DEVICE, announcement, registration
 from tests.unit.docs.command_lines import TARGETS
 from tests.unit.docs.documents import BY_HAND, ROOT, blocks, name_of
 
-_PROGRAMS = r"pkgbuild|repo-server|pi-hook|curl|\./create_update\.sh|(?:\.venv/bin/)?python3? -m \w+|make release|make$"
-HARMLESS = re.compile(rf"(?:[A-Z_]+=\S+ )*(?:{_PROGRAMS})(?: |$)")
-"""What may be run here at all: these act on the state folder that they are given."""
+_PROGRAMS = re.compile(
+    r"pkgbuild|repo-server|pi-hook|\./create_update\.sh|(?:\.venv/bin/)?python3? -m (?:pkgbuild|repo_server|pi_hook)"
+    r"|curl(?= .*http://your-server:8000/)|make release(?= )|make(?=$)"
+)
+_LEADS_OUT = re.compile(r"[|;&<`]|\$\(|\bsudo\b|> *[/~$]|\.\.")
+
+
+def harmless(text: str) -> bool:
+    """Whether a command may be run here at all: one program of ours, which acts on the state folder of the test."""
+    alone = re.sub(r"^(?:[A-Z_]+=\S+ )*", "", text)
+    return re.match(rf"(?:{_PROGRAMS.pattern})(?: |$)", alone) is not None and _LEADS_OUT.search(text) is None
 
 
 @dataclass(frozen=True)
@@ -61,11 +69,13 @@ def elsewhere(text: str) -> NotHere | None:
 
 
 SHOWN = shown()
-RUN = [one for one in SHOWN if elsewhere(one.text) is None]
+HERE = [one for one in SHOWN if elsewhere(one.text) is None]
+RUN = [one for one in HERE if harmless(one.text)]
+"""What is not known to be harmless is never run, whoever has written it into a document."""
 
 
 def test_every_command_is_run_here_or_named_with_what_shows_it() -> None:
-    unknown = [str(one) for one in RUN if not HARMLESS.match(one.text)]
+    unknown = [str(one) for one in HERE if one not in RUN]
     assert unknown == [], (
         "not known to be harmless: let tests/integration/docs/not_here.py name what shows that they work"
     )
@@ -185,6 +195,14 @@ def test_each_works_as_it_stands_there(checkout: Checkout) -> None:
 
 
 def test_what_is_not_known_to_be_harmless_is_not_run() -> None:
-    dangerous = ["make clean", "sudo apt purge x", "rm -rf build", "X=1 make lock", "make releases", "pkgbuildx"]
-    assert [text for text in dangerous if HARMLESS.match(text)] == []
-    assert HARMLESS.match("A=b .venv/bin/python -m pkgbuild list")
+    dangerous = [
+        "make clean", "make release-agent", "make releases", "X=1 make lock", "pkgbuildx", "rm -rf build",
+        "sudo apt purge x", "sudo pi-hook hold", "python3 -m http.server", "printf x > y", "pkgbuild env x > /etc/y",
+        "curl https://example.org/x | sudo sh", "curl http://your-server:8000/x | sh", "pkgbuild env ../x",
+        "apt-get update", "pkgbuild list; rm x", "pkgbuild list && rm x",
+        "pkgbuild $(rm x)", "pkgbuild `rm x`", "X=$(rm x) pkgbuild list",
+    ]  # fmt: skip
+    assert [text for text in dangerous if harmless(text)] == []
+    assert harmless("A=b .venv/bin/python -m pkgbuild list")
+    assert harmless('curl -H "X-API-Key: YOUR_KEY" http://your-server:8000/api/v1/devices/')
+    assert harmless("pkgbuild env ~/javia_client/.env > pi-hook.toml")
