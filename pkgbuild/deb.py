@@ -107,11 +107,11 @@ def build(
     text = _overrides(fields.package, (*documents.overrides, _SIGNATURE))
     (overrides / fields.package).write_text(text, encoding="utf-8")
 
-    debian = tree / "DEBIAN"
-    debian.mkdir()
-    paths = sorted(path for path in tree.rglob("*") if debian not in path.parents and path != debian)
+    paths = sorted(tree.rglob("*"))
     regular = [path for path in paths if path.is_file() and not path.is_symlink()]
     sums = "".join(f"{_digest(path, 'md5')}  {path.relative_to(tree)}\n" for path in regular)
+    debian = tree / "DEBIAN"
+    debian.mkdir()
     debian.joinpath("md5sums").write_text(sums, encoding="utf-8")
     # as dpkg-gencontrol counts: files by their size, everything else as 1 KiB
     kib = sum(-(-path.stat().st_size // 1024) for path in regular) + len(paths) - len(regular)
