@@ -162,7 +162,7 @@ check-packages: setup ## packages of both examples and others, for every target:
 
 .PHONY: check-onboarding
 check-onboarding: setup ## the line that puts the agent on a Pi, on Debian 12 and 13 under systemd: twice, and taken back (minutes)
-	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTEST) -n $(JOBS) tests/onboarding/booted.py
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTEST) -n $(JOBS) tests/onboarding/booted.py tests/onboarding/by_hand.py
 
 .PHONY: test-aptly
 test-aptly: setup ## the tests of publishing with Debian 12's aptly and with Debian 13's (minutes)
