@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from docs.reference import examples, shapes
-from docs.reference.examples import Example
+from docs.reference.asking import Example
 from docs.reference.markdown import BY_HAND, anchor, code, page, paragraphs, prose, table
 
 COMMON = (400, 414, 429, 431, 500, 503)
@@ -29,6 +29,8 @@ class Described:
     examples: Mapping[tuple[str, str], Example]
     metrics: Sequence[tuple[str, str, str]] = ()
     """Name, kind and meaning of each of the server's own."""
+    addresses: frozenset[str] = frozenset()
+    """Those of people's pages too."""
 
     def operations(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """Method, path and description; by part of the API, then by path."""
@@ -50,7 +52,7 @@ def described() -> Described:
         if (name := one.name + ("_total" if one.type == "counter" else "")).startswith("repo_server_")
         and not name.endswith("_created")
     ]
-    return Described(played.openapi, played.examples, sorted(metrics))
+    return Described(played.openapi, played.examples, sorted(metrics), played.addresses)
 
 
 def heading(method: str, path: str) -> str:

@@ -1,135 +1,25 @@
 """An example of each endpoint: what a server with one device and one update answered to a request that was made.
 
-The story is asked of the application itself, on a database of its own, with a clock that stands. What differs from run
-to run (ids, secrets) is replaced, so that the same code gives the same examples.
+The story is asked of the application itself, on a database of its own, with a clock that stands.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import re
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
-from werkzeug.test import TestResponse
-
+from docs.reference.asking import DEVICE, Example, Story
 from repo_server import openapi
 from repo_server.app import create_app
 from repo_server.config import Settings
 from repo_server.context import KEY
-from repo_server.db import Database
 from repo_server.roles import Role
-from repo_server.store import credentials
-
-_START = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
-_STEP = timedelta(minutes=5)
-_DEVICE = "0195e0c8-0000-7000-8000-000000000001"
-_TLS = "https://updates.example.org/"
-_LINES = 4
-"""Of an answer that is no JSON, this many are shown."""
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-_SECRET = re.compile(r"\b(pi[a-z])_[A-Za-z0-9_-]{43}")
-_HASH = re.compile(r"\b[0-9a-f]{64}\b")
-_CHANGING = re.compile(r'"(csrf_token|next_cursor)": ?"[^"]*"')
-_LONGEST_LIST = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A request and what was answered."""
-
-    method: str
-    path: str
-    headers: tuple[str, ...]
-    body: str | None
-    status: int
-    answer: str
-
-    def lines(self, instead: str | None = None) -> list[str]:
-        """As Markdown; ``instead``: a sentence in the place of the answer."""
-        sent = [f"{self.method} {self.path}", *self.headers]
-        sent += [] if self.body is None else ["", *self.body.splitlines()]
-        answered = [instead] if instead else ["```http", str(self.status), *self.answer.splitlines(), "```"]
-        return ["```http", *sent, "```", "", *answered]
-
-
-@dataclass
-class _Story:
-    """The application, what was made so far, and the examples."""
-
-    app: Flask
-    db: Database
-    now: datetime = _START
-    ids: dict[str, str] = field(default_factory=lambda: {"device_id": _DEVICE})
-    shown: dict[tuple[str, str], Example] = field(default_factory=dict)
-    metrics: str = ""
-    """What `/metrics` answered."""
-    _seen: dict[str, str] = field(default_factory=dict)
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        who: Mapping[str, str],
-        body: object = None,
-        *,
-        query: str = "",
-        as_shown: str | None = None,
-    ) -> TestResponse:
-        """One request, which becomes the example of its endpoint unless that has one. Raises ``AssertionError``."""
-        self.now += _STEP
-        address = re.sub(r"\{(\w+)\}", lambda found: self.ids[found[1]], path) + query
-        sent: dict[str, Any] = {} if body is None else {"json": body}
-        answer = self.app.test_client(use_cookies=False).open(
-            address, method=method, headers=dict(who), base_url=_TLS, **sent
-        )
-        if answer.status_code >= 300:  # noqa: PLR2004 - success is below it
-            raise AssertionError(f"{method} {address}: {answer.status_code} {answer.get_data(as_text=True)}")
-        told = self._readable(answer.get_data(as_text=True)) if as_shown is None else as_shown
-        if as_shown is None:
-            answer.close()
-        text = None if body is None else self._readable(json.dumps(body))
-        self.shown.setdefault(
-            (method, path),
-            Example(
-                method,
-                self._stable(address),
-                tuple(f"{name}: {_shown(name, value)}" for name, value in who.items()),
-                text,
-                answer.status_code,
-                told,
-            ),
-        )
-        return answer
-
-    def key(self, role: Role) -> dict[str, str]:
-        """The header of a new API key."""
-        self.now += _STEP
-        tables = self.db.tables()
-        made = self.db.write(lambda _: credentials.create_api_key(tables, str(role), role, "cli:you", self.now))
-        return {"X-API-Key": made}
-
-    def _readable(self, text: str) -> str:
-        try:
-            return _json(json.loads(self._stable(text)))
-        except json.JSONDecodeError:
-            lines = self._stable(text).strip().splitlines()
-            return "\n".join([*lines[:_LINES], *(["…"] if len(lines) > _LINES else [])])
-
-    def _stable(self, text: str) -> str:
-        text = _CHANGING.sub(r'"\1": "…"', _ID.sub(self._numbered, text))
-        return _HASH.sub(lambda found: f"{found[0][:8]}…", _SECRET.sub(r"\1_…", text))
-
-    def _numbered(self, found: re.Match[str]) -> str:
-        return self._seen.setdefault(found[0], f"{found[0][:8]}…{len(self._seen) + 1}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +30,8 @@ class Played:
     examples: dict[tuple[str, str], Example]
     """By method and path."""
     metrics: str
+    addresses: frozenset[str]
+    """All of the application, those of people's pages too, as OpenAPI writes them."""
 
 
 def play() -> Played:
@@ -150,13 +42,14 @@ def play() -> Played:
         release.parent.mkdir(parents=True)
         release.write_text("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nOrigin: pi-ota\nSuite: stable\n")
         _publish_keys(folder / "public" / "trixie", folder)
-        made: list[_Story] = []
+        made: list[Story] = []
         settings = Settings(state_dir=folder / "state", repository_dir=folder / "public")
         app = create_app(settings, lambda: made[0].now)
-        made.append(_Story(app, app.extensions[KEY].db))
+        made.append(Story(app, app.extensions[KEY].db))
         try:
             _tell(made[0])
-            return Played(openapi.document(app), made[0].shown, made[0].metrics)
+            addresses = frozenset(openapi.path_of(rule) for rule in app.url_map.iter_rules())
+            return Played(openapi.document(app), made[0].shown, made[0].metrics, addresses)
         finally:
             made[0].db.close()
 
@@ -179,7 +72,7 @@ def _publish_keys(root: Path, folder: Path) -> None:
     index.write_text(f"{fields}Filename: {deb.relative_to(root)}\n")
 
 
-def _tell(story: _Story) -> None:
+def _tell(story: Story) -> None:
     viewer, operator = story.key(Role.VIEWER), story.key(Role.OPERATOR)
     builder, admin = story.key(Role.BUILDER), story.key(Role.ADMIN)
     _credentials(story, admin)
@@ -193,21 +86,21 @@ def _tell(story: _Story) -> None:
     _retired(story, operator)
 
 
-def _credentials(story: _Story, admin: Mapping[str, str]) -> None:
+def _credentials(story: Story, admin: Mapping[str, str]) -> None:
     asked = {"name": "lobby", "role": "viewer", "expires_at": "2026-06-10T00:00:00Z"}
     story.ids["key_id"] = story.ask("POST", "/api/v1/api-keys/", admin, asked).get_json()["id"]
     story.ask("DELETE", "/api/v1/api-keys/{key_id}", admin)
     story.ask("GET", "/api/v1/api-keys/", admin, query="?limit=1")
 
 
-def _registered(story: _Story, admin: Mapping[str, str]) -> dict[str, str]:
+def _registered(story: Story, admin: Mapping[str, str]) -> dict[str, str]:
     """A device comes; the header of its token."""
     token = "the-device-s-own-token"  # noqa: S105 - of an example
     asked = {"name": "attic", "uses": 10, "group": "attic", "approval": True}
     made = story.ask("POST", "/api/v1/enrollment-tokens/", admin, asked).get_json()
     story.ids["token_id"] = made["id"]
     body = {
-        "id": _DEVICE,
+        "id": DEVICE,
         "token_sha256": hashlib.sha256(token.encode()).hexdigest(),
         "hostname": "kitchen",
         "timezone": "Europe/Berlin",
@@ -224,7 +117,7 @@ def _registered(story: _Story, admin: Mapping[str, str]) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _announced(story: _Story, builder: Mapping[str, str]) -> None:
+def _announced(story: Story, builder: Mapping[str, str]) -> None:
     packages = [
         {
             "package": name,
@@ -249,7 +142,7 @@ def _announced(story: _Story, builder: Mapping[str, str]) -> None:
     story.ids["name"] = "sample-assistant"
 
 
-def _installed(story: _Story, device: Mapping[str, str]) -> None:
+def _installed(story: Story, device: Mapping[str, str]) -> None:
     def heartbeat(version: str) -> dict[str, Any]:
         return {
             "boot_id": "7a3f1c55-6f0c-4f3e-9f2c-0d8f3f1f0a01",
@@ -286,7 +179,7 @@ def _installed(story: _Story, device: Mapping[str, str]) -> None:
     story.ask("POST", path, device, heartbeat("1.1.0"))
 
 
-def _looked_at(story: _Story, viewer: Mapping[str, str]) -> None:
+def _looked_at(story: Story, viewer: Mapping[str, str]) -> None:
     story.ask("GET", "/api/v1/devices/", viewer, query="?channel=stable&presence=online")
     story.ask("GET", "/api/v1/devices/{device_id}", viewer)
     story.ask("GET", "/api/v1/devices/{device_id}/heartbeats", viewer, query="?limit=1")
@@ -302,7 +195,7 @@ def _looked_at(story: _Story, viewer: Mapping[str, str]) -> None:
     story.ask("GET", "/api/v1/events", viewer, as_shown=told).close()
 
 
-def _steered(story: _Story, operator: Mapping[str, str]) -> None:
+def _steered(story: Story, operator: Mapping[str, str]) -> None:
     story.ask("PATCH", "/api/v1/devices/{device_id}", operator, {"name": "Kitchen", "timezone": "Asia/Kolkata"})
     waves = {"rollout": {"failure_limit": {"percent": 2, "minimum": 5}}}
     story.ask("PATCH", "/api/v1/updates/{update_id}", operator, waves)
@@ -314,9 +207,9 @@ def _steered(story: _Story, operator: Mapping[str, str]) -> None:
     story.ask("GET", "/api/v1/audit", story.key(Role.ADMIN), query="?action=device.change")
 
 
-def _served(story: _Story, device: Mapping[str, str], viewer: Mapping[str, str]) -> None:
+def _served(story: Story, device: Mapping[str, str], viewer: Mapping[str, str]) -> None:
     token = device["Authorization"].removeprefix("Bearer ")
-    basic = base64.b64encode(f"{_DEVICE}:{token}".encode()).decode()
+    basic = base64.b64encode(f"{DEVICE}:{token}".encode()).decode()
     story.ids["name"] = "trixie/dists/stable/InRelease"
     story.ask("GET", "/repo/{name}", {"Authorization": f"Basic {basic}"})
     story.ask("GET", "/onboarding/pi.sh", {})
@@ -333,14 +226,14 @@ def _served(story: _Story, device: Mapping[str, str], viewer: Mapping[str, str])
     story.ask("GET", "/api/v1/openapi.json", {}, as_shown='{"openapi": "3.1.0", …}')
 
 
-def _session(story: _Story, viewer: Mapping[str, str]) -> None:
+def _session(story: Story, viewer: Mapping[str, str]) -> None:
     begun = story.ask("POST", "/api/v1/session", viewer)
     cookie = begun.headers["Set-Cookie"].partition(";")[0]
     story.ask("GET", "/api/v1/session", {"Cookie": cookie})
     story.ask("DELETE", "/api/v1/session", {"Cookie": cookie, "X-CSRF-Token": begun.get_json()["csrf_token"]})
 
 
-def _retired(story: _Story, operator: Mapping[str, str]) -> None:
+def _retired(story: Story, operator: Mapping[str, str]) -> None:
     story.ask("POST", "/api/v1/devices/{device_id}/rotate-token", operator)
     device = {"Authorization": "Bearer the-device-s-own-token"}
     following = {"token_sha256": hashlib.sha256(b"the next token").hexdigest()}
@@ -349,25 +242,3 @@ def _retired(story: _Story, operator: Mapping[str, str]) -> None:
     story.ask("DELETE", "/api/v1/devices/{device_id}/reenrollment", operator)
     story.ask("DELETE", "/api/v1/devices/{device_id}/data", operator)
     story.ask("DELETE", "/api/v1/devices/{device_id}", operator, query="?erase=true")
-
-
-def _shown(name: str, value: str) -> str:
-    """A header without its secret."""
-    if name == "Authorization":
-        scheme = value.partition(" ")[0]
-        return f"{scheme} …"
-    return value.partition("=")[0] + "=…" if name == "Cookie" else "…"
-
-
-def _json(value: object, indent: str = "") -> str:
-    """JSON for people: what fits stands on one line, lists of which there is more are cut."""
-    flat = json.dumps(value, ensure_ascii=False)
-    if len(flat) + len(indent) <= 110 or not isinstance(value, dict | list) or not value:  # noqa: PLR2004 - characters
-        return flat
-    deeper = indent + "  "
-    if isinstance(value, list):
-        lines = [deeper + _json(one, deeper) for one in value[:_LONGEST_LIST]]
-        lines += [f"{deeper}…"] if len(value) > _LONGEST_LIST else []
-        return "[\n" + ",\n".join(lines) + f"\n{indent}]"
-    pairs = [f"{deeper}{json.dumps(name)}: {_json(one, deeper)}" for name, one in value.items()]
-    return "{\n" + ",\n".join(pairs) + f"\n{indent}" + "}"

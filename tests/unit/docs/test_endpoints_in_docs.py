@@ -14,6 +14,7 @@ from tests.unit.docs.documents import BY_HAND, DOCUMENTS, name_of
 _CALL = re.compile(
     r"(?:(GET|POST|PATCH|PUT|DELETE) )?(?:https?://[\w.:-]+)?(/(?:api/v1|repo|metrics|healthz|readyz)\b[^\s`\"')|,]*)"
 )
+_PAGE = re.compile(r"`(/(?:setup|onboarding|live|devices|updates)\b[^`\s]*)`")
 _METRIC = re.compile(r"\brepo_server_[a-z_]+[a-z]\b")
 _OF_PROMETHEUS = ("_bucket", "_sum", "_count")
 _NO_METRIC = {"repo_server_state_dir"}
@@ -49,6 +50,17 @@ def unknown_addresses(text: str) -> list[str]:
     return wrong
 
 
+def unknown_pages(text: str) -> list[str]:
+    """Addresses of people's pages that nobody answers."""
+    known = {_bare(path) for path in described().addresses}
+    return [path for path in _PAGE.findall(text) if _bare(path) not in known]
+
+
+@pytest.mark.parametrize("document", BY_HAND, ids=name_of)
+def test_every_page_that_a_document_names_is_there(document: Path) -> None:
+    assert unknown_pages(document.read_text(encoding="utf-8")) == []
+
+
 @pytest.mark.parametrize("document", BY_HAND, ids=name_of)
 def test_every_address_that_a_document_names_is_answered(document: Path) -> None:
     assert unknown_addresses(document.read_text(encoding="utf-8")) == []
@@ -78,4 +90,8 @@ def test_what_is_gone_would_be_found() -> None:
     )
     assert unknown_addresses(text) == ["GET /api/v1/dances/", "PUT /api/v1/fleet"]
     assert unknown_addresses("curl http://your-server:8000/api/v1/device/") == ["/api/v1/device/"]
+    assert unknown_pages("`/setup/keys`, `/setup/dances`, `/devices/{id}/token`") == [
+        "/setup/dances",
+        "/devices/{id}/token",
+    ]
     assert unknown_addresses("begins at `/api/v1/`; `GET /api/v1/devices/?cloned=true` and /healthz.") == []
