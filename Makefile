@@ -30,6 +30,10 @@ PYTHON := $(VENV)/bin/python
 #: SEED             decides what chance decides
 #: REAL             the share of power cuts with the published payload
 #: PAGES            which pages, by their names; all without it
+#: HOST             the name under which devices reach the server; needed once
+#: TLS              `own` (a certificate of an authority made on the server) or `certbot` (a public one); `own` without it
+#: EMAIL            where the public certificate authority writes to
+#: PURGE            `1`: take the server's data and the signing keys as well
 #: CORE             which of the tests that boot the virtual Pi
 STATE ?= .pi-ota/serve
 DEMO_STATE ?= .pi-ota/demo
@@ -40,17 +44,23 @@ N ?= 20
 SEED ?= 1
 REAL ?= 0.25
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider
+PKGBUILD := $(PYTHON) -m pkgbuild
+# On an installed server (docs/SERVER.md) these run as the builder's user, with what `make install-server` has put there.
+ifneq ($(wildcard .venvs),)
+PKGBUILD := /usr/local/bin/pkgbuild
+SERVER := yes
+endif
 
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 22
 
 .PHONY: setup
-setup: packages $(VENV)/.installed ## install what is needed: Debian packages and a Python environment in .venv
+setup: $(if $(SERVER),,packages $(VENV)/.installed) ## install what is needed: Debian packages and a Python environment in .venv
 
 .PHONY: packages
 packages:
-	@.ci/install-packages
+	@$(if $(SERVER),,.ci/install-packages)
 
 # With the system's packages: python3-apt and python3-gpiozero are Debian's, everything else is locked with hashes.
 $(VENV)/.installed: requirements.lock | packages
@@ -67,27 +77,36 @@ demo: setup ## the whole path, in a virtual Pi: release, install, defer, update,
 serve: setup ## run aptly and the server on port 8000 with a state folder of their own (STATE=.pi-ota/serve)
 	@$(PYTHON) -m demo.stack --state $(STATE)
 
+.PHONY: install-server
+install-server: ## on a server in /opt/pi-ota: install or upgrade it, HOST=updates.example.org TLS=own|certbot EMAIL=… (docs/SERVER.md)
+	@repo_server/install/prepare
+	@$(PYTHON) -m repo_server.install up $${HOST:+--host "$$HOST"} $${TLS:+--tls "$$TLS"} $${EMAIL:+--email "$$EMAIL"}
+
+.PHONY: uninstall-server
+uninstall-server: ## take the server off this machine; PURGE=1 takes its data and its keys as well
+	@$(PYTHON) -m repo_server.install down $${PURGE:+--purge}
+
 .PHONY: release
 release: setup ## build, sign, publish, announce: VERSION=1.0.0 NOTES="…" URGENCY=scheduled SRC=examples/sample_assistant
-	@$(PYTHON) -m pkgbuild release --version "$$VERSION" --notes "$$NOTES" --urgency "$$URGENCY" --src "$$SRC" \
+	@$(PKGBUILD) release --version "$$VERSION" --notes "$$NOTES" --urgency "$$URGENCY" --src "$$SRC" \
 	  $${CHANNEL:+--channel "$$CHANNEL"} $${DRY_RUN:+--dry-run}
 
 .PHONY: promote
 promote: setup ## publish a release on another channel as well, without building: NAME=… VERSION=1.0.0 FROM=beta TO=stable
-	@$(PYTHON) -m pkgbuild promote "$$NAME" "$$VERSION" $${FROM:+--from "$$FROM"} $${TO:+--to "$$TO"}
+	@$(PKGBUILD) promote "$$NAME" "$$VERSION" $${FROM:+--from "$$FROM"} $${TO:+--to "$$TO"}
 
 .PHONY: withdraw
 withdraw: setup ## take a release back, at the server and out of the repository: NAME=… VERSION=1.0.0
-	@$(PYTHON) -m pkgbuild withdraw "$$NAME" "$$VERSION" $${CHANNEL:+--channel "$$CHANNEL"}
+	@$(PKGBUILD) withdraw "$$NAME" "$$VERSION" $${CHANNEL:+--channel "$$CHANNEL"}
 
 .PHONY: rollback
 rollback: setup ## release an older content as a higher version: NAME=… OLD=1.0.0 VERSION=1.2.0 NOTES="…" URGENCY=urgent
-	@$(PYTHON) -m pkgbuild rollback "$$NAME" --to "$$OLD" --version "$$VERSION" --notes "$$NOTES" --urgency "$$URGENCY" \
+	@$(PKGBUILD) rollback "$$NAME" --to "$$OLD" --version "$$VERSION" --notes "$$NOTES" --urgency "$$URGENCY" \
 	  $${CHANNEL:+--channel "$$CHANNEL"}
 
 .PHONY: prune
 prune: setup ## remove releases that no device needs any more: KEEP=3 stay in any case, DRY_RUN=1 only tells
-	@$(PYTHON) -m pkgbuild prune $${KEEP:+--keep "$$KEEP"} $${CHANNEL:+--channel "$$CHANNEL"} $${DRY_RUN:+--dry-run}
+	@$(PKGBUILD) prune $${KEEP:+--keep "$$KEEP"} $${CHANNEL:+--channel "$$CHANNEL"} $${DRY_RUN:+--dry-run}
 
 # Through the environment and not expanded, so that quotes, backticks and dollars in the notes stay what they are.
 override VERSION := $(value VERSION)
@@ -95,7 +114,7 @@ override NOTES := $(value NOTES)
 override URGENCY := $(value URGENCY)
 override SRC := $(value SRC)
 override NAME := $(value NAME)
-export VERSION NOTES URGENCY SRC CHANNEL NAME FROM TO OLD KEEP DRY_RUN
+export VERSION NOTES URGENCY SRC CHANNEL NAME FROM TO OLD KEEP DRY_RUN HOST TLS EMAIL PURGE
 export PKGBUILD_CONFIG ?= $(STATE)/pkgbuild.toml
 
 .PHONY: agent
@@ -105,7 +124,7 @@ agent: packages ## build the device agent's Debian package, pi-hook, into build/
 # The version is that of debian/changelog: build/ may hold older ones.
 .PHONY: release-agent
 release-agent: setup agent ## publish the device agent, and the fleet's keys where they are missing: CHANNEL=stable
-	@$(PYTHON) -m pkgbuild agent "build/pi-hook_$$(dpkg-parsechangelog -l debian/changelog -S Version)_all.deb" \
+	@$(PKGBUILD) agent "build/pi-hook_$$(dpkg-parsechangelog -l debian/changelog -S Version)_all.deb" \
 	  --with-keys $${CHANNEL:+--channel "$$CHANNEL"}
 
 .PHONY: test
@@ -164,6 +183,10 @@ check-packages: setup ## packages of both examples and others, for every target:
 check-onboarding: setup ## the line that puts the agent on a Pi, on Debian 12 and 13 under systemd: twice, and taken back (minutes)
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTEST) -n $(JOBS) tests/onboarding/booted.py tests/onboarding/by_hand.py
 
+.PHONY: walk
+walk: setup ## docs/GETTING_STARTED.md as it stands there: a clean server, a clean Pi, from nothing to a second release (minutes)
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTHON) -m tests.walk
+
 .PHONY: test-aptly
 test-aptly: setup ## the tests of publishing with Debian 12's aptly and with Debian 13's (minutes)
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; \
@@ -214,6 +237,8 @@ types: setup ## mypy --strict
 lock: setup ## resolve the Python dependencies anew into requirements.lock
 	@$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --upgrade --extra dev --output-file requirements.lock pyproject.toml
+	@sed 's/ *\\$$//' requirements.lock | $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --constraint - --output-file requirements-server.lock pyproject.toml
 
 .PHONY: vendor
 vendor: setup ## bring what the pages use of others' scripts and icons (npm) into repo_server/desk/static/vendor

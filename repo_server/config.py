@@ -32,6 +32,10 @@ class Settings(BaseModel):
     """Holds the database; 0700."""
     repository_dir: Path | None = None
     """aptly's public folder, served under ``/repo/``; ``STATE/public`` where not given."""
+    url: str | None = Field(default=None, pattern=r"^https://[a-z0-9][a-z0-9.-]*[a-z0-9]$")
+    """Where devices and people reach the server, as ``https://updates.example.org``; `doctor` looks at what answers."""
+    backup_dir: Path | None = None
+    """Where ``repo-server backup`` puts copies of the database if no file is named; `doctor` looks how old they are."""
     host: str = "0.0.0.0"  # noqa: S104 - it serves a fleet; put it behind TLS, or bind it to loopback behind nginx
     """The address to listen on; ``127.0.0.1`` where nginx stands in front on the same machine."""
     port: int = Field(default=8000, ge=0, le=65535)

@@ -9,50 +9,39 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 
-from repo_server import freshness, migrations, signing_keys, storage, times
+from repo_server import backups, freshness, installed, migrations, package_lists, signing_keys, storage, times
 from repo_server.config import Settings
 from repo_server.errors import SchemaError
+from repo_server.findings import Finding, Level
+from repo_server.install import places
 from repo_server.store import audit, credentials
 
+AGENT = "pi-hook"
 _STALE = timedelta(days=2)
 """The repository is signed anew daily."""
+_OLD_COPY = timedelta(days=2)
+"""So is the database copied."""
 _LATELY = 1_000
 """Entries of the audit log that are looked at where it has to be quick."""
 _SCARCE_BYTES = 500 * 1024 * 1024
 _SCARCE_SHARE = 0.05
+_PUBLISH = f"sudo make -C {places.CHECKOUT} release-agent"
+"""Agent and keys: what every repository needs first."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-class Level(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one look has found; ``mend`` is what puts it right, where there is something to do."""
-
-    check: str
-    level: Level
-    words: str
-    mend: str | None = None
-
-
-def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
+def examine(settings: Settings, now: datetime, around: installed.Around) -> Iterator[Finding]:
     """Every finding, in the order in which one would mend them."""
     yield _state_folder(settings.state_dir)
     yield from _database(settings, now)
     yield _disk(settings.state_dir)
+    yield from copies(settings, now)
     yield from _repository(settings, now)
     yield _port(settings)
+    yield from installed.examine(settings, around, now)
 
 
 def at_hand(settings: Settings, connection: sqlite3.Connection, now: datetime) -> Iterator[Finding]:
@@ -61,18 +50,43 @@ def at_hand(settings: Settings, connection: sqlite3.Connection, now: datetime) -
     yield _admin_key(connection, now)
     yield _clock(connection, now, _LATELY)
     yield _disk(settings.state_dir)
+    yield from copies(settings, now)
+
+
+def copies(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """How old the newest copy of the database is, where the settings say where copies are."""
+    folder, check = settings.backup_dir, "backup"
+    if folder is None:
+        return
+    again = "sudo systemctl start pi-ota-backup; sudo systemctl enable --now pi-ota-backup.timer"
+    try:
+        newest = backups.newest(folder)
+    except OSError as error:
+        yield Finding(check, Level.WARN, f"{folder}: {error.strerror}", "sudo make -C /opt/pi-ota install-server")
+        return
+    if newest is None:
+        yield Finding(check, Level.WARN, f"there is no copy of the database in {folder}", again)
+    elif now - newest > _OLD_COPY:
+        yield Finding(check, Level.WARN, f"the newest copy in {folder} is of {times.render(newest)}", again)
+    else:
+        yield Finding(check, Level.OK, f"the database was copied at {times.render(newest)}")
 
 
 def repository(settings: Settings) -> Iterator[Finding]:
     """What is to be said of the published repository as a whole; of suites and keys see ``suite``, ``signing_key``."""
     folder, check = settings.repository, "repository"
     if not folder.is_dir():
-        mend = "make release; or name aptly's public folder with repository_dir"
+        mend = f"{_PUBLISH}; or name aptly's public folder with repository_dir"
         yield Finding(check, Level.WARN, f"{folder} is not there: nothing is published yet", mend)
     elif not os.access(folder, os.R_OK | os.X_OK):
-        yield Finding(check, Level.FAIL, f"{folder} cannot be read", "add the server's user to the builder's group")
+        yield Finding(
+            check,
+            Level.FAIL,
+            f"{folder} cannot be read",
+            "sudo usermod --append --groups pi-ota-builder pi-ota-server; sudo systemctl restart pi-ota-server",
+        )
     elif next(freshness.suites(folder), None) is None:
-        yield Finding(check, Level.WARN, f"nothing is published in {folder} yet", "make release")
+        yield Finding(check, Level.WARN, f"nothing is published in {folder} yet", _PUBLISH)
     elif not signing_keys.published(folder):
         words = "no package with the fleet's keys is published, so they cannot be changed or extended on devices"
         yield Finding("signing keys", Level.WARN, words, "pkgbuild keys publish")
@@ -85,7 +99,7 @@ def _state_folder(folder: Path) -> Finding:
     found = folder.stat()
     if found.st_mode & _OTHERS:
         words = f"{folder} is open to other users ({stat.filemode(found.st_mode)})"
-        return Finding(check, Level.FAIL, words, f"chmod 700 {folder}")
+        return Finding(check, Level.FAIL, words, f"sudo chmod 700 {folder}")
     if found.st_uid != os.geteuid():
         words = f"{folder} belongs to another user (id {found.st_uid})"
         return Finding(check, Level.WARN, words, "run this as the user that the server runs as, with sudo -u")
@@ -127,7 +141,7 @@ def _schema(connection: sqlite3.Connection) -> Finding:
         return Finding("schema", Level.FAIL, str(error))
     if missing:
         words = f"it was written by an older repo-server; {len(missing)} steps will be done at the next start"
-        return Finding("schema", Level.WARN, words, "systemctl restart pi-ota-server")
+        return Finding("schema", Level.WARN, words, "sudo systemctl restart pi-ota-server")
     return Finding("schema", Level.OK, "it is this program's")
 
 
@@ -146,7 +160,7 @@ def _clock(connection: sqlite3.Connection, now: datetime, among: int = -1) -> Fi
         words = (
             f"this machine's clock says {times.render(now)}, but the audit log has an entry of {times.render(newest)}"
         )
-        return Finding("clock", Level.FAIL, words, "timedatectl set-ntp true")
+        return Finding("clock", Level.FAIL, words, "sudo timedatectl set-ntp true")
     return Finding("clock", Level.OK, f"it is {times.render(now)}, not before what was written last")
 
 
@@ -168,6 +182,8 @@ def _repository(settings: Settings, now: datetime) -> Iterator[Finding]:
     yield from (suite(one, now) for one in found)
     yield from whole
     yield from (signing_key(one, now) for one in signing_keys.published(settings.repository) if found)
+    if found and not any(package_lists.newest(one, AGENT) for one in package_lists.indexes(settings.repository)):
+        yield Finding("agent", Level.WARN, f"no {AGENT} is published, so a new Pi cannot fetch it here", _PUBLISH)
 
 
 def signing_key(key: signing_keys.SigningKey, now: datetime) -> Finding:
@@ -191,7 +207,7 @@ def signing_key(key: signing_keys.SigningKey, now: datetime) -> Finding:
 def suite(published: freshness.Suite, now: datetime) -> Finding:
     """How old the signature of one suite is."""
     check = f"repository {published.name}"
-    again = "pkgbuild resign; systemctl enable --now pi-ota-resign.timer"
+    again = "pkgbuild resign; sudo systemctl enable --now pi-ota-resign.timer"
     refused = published.refused_from
     if published.date is None or refused is None:
         return Finding(check, Level.FAIL, "its InRelease does not say when it was signed", again)
@@ -218,9 +234,9 @@ def _port(settings: Settings) -> Finding:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             answer = connection.recv(64)
     except ConnectionRefusedError:
-        return Finding("port", Level.WARN, f"nobody listens on {where}", "systemctl start pi-ota-server")
+        return Finding("port", Level.WARN, f"nobody listens on {where}", "sudo systemctl start pi-ota-server")
     except OSError as error:
-        return Finding("port", Level.FAIL, f"{where} does not answer: {error}", "journalctl -u pi-ota-server")
+        return Finding("port", Level.FAIL, f"{where} does not answer: {error}", "sudo journalctl -u pi-ota-server")
     if not answer.startswith(b"HTTP/1.1 200"):
-        return Finding("port", Level.FAIL, f"something else listens on {where}", "ss -lntp says what it is")
+        return Finding("port", Level.FAIL, f"something else listens on {where}", "sudo ss -lntp says what it is")
     return Finding("port", Level.OK, f"a server answers on {where}")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
-from repo_server import config, doctor, times
+from repo_server import around, config, doctor, times
 from repo_server.cli import options
 from repo_server.errors import ConfigError
+from repo_server.findings import Finding, Level
 
 
 @click.command("doctor")
@@ -22,12 +23,12 @@ def examine(state_dir: Path | None, file: Path | None, as_json: bool) -> None:
     try:
         settings = config.load({"state_dir": state_dir}, os.environ, file)
         found = [
-            doctor.Finding("settings", doctor.Level.OK, "they can be used"),
-            *doctor.examine(settings, times.utc_now()),
+            Finding("settings", Level.OK, "they can be used"),
+            *doctor.examine(settings, times.utc_now(), around.Here()),
         ]
     except ConfigError as error:
-        found = [doctor.Finding("settings", doctor.Level.FAIL, str(error), "mend the settings file")]
-    ok = not any(one.level is doctor.Level.FAIL for one in found)
+        found = [Finding("settings", Level.FAIL, str(error), "mend the settings file")]
+    ok = not any(one.level is Level.FAIL for one in found)
     if as_json:
         click.echo(json.dumps({"ok": ok, "checks": [asdict(one) for one in found]}))
     else:

@@ -20,23 +20,29 @@ from repo_server.store import credentials
 @click.option(
     "--write-keys", type=click.Path(path_type=Path, file_okay=False), help="Write the secrets there too, 0600."
 )
-def init(state_dir: Path | None, file: Path | None, as_json: bool, write_keys: Path | None) -> None:
+@click.option(
+    "--without-token", is_flag=True, help="Make no enrollment token: `enroll-token create` does, with an end."
+)
+def init(
+    *, state_dir: Path | None, file: Path | None, as_json: bool, write_keys: Path | None, without_token: bool
+) -> None:
     """Make the database, a first admin key and a first enrollment token. The secrets are shown once."""
     with session.sentences():
         settings = config.load({"state_dir": state_dir}, os.environ, file)
         if settings.database.exists():
             fail(f"{settings.database} exists already; `repo-server api-key create` makes another key")
         with session.opened(settings, create=True) as db:
-            now = times.utc_now()
-            tables = db.tables()
-            made = db.write(
-                lambda _: {
-                    "admin_key": credentials.create_api_key(tables, "first admin", Role.ADMIN, session.WHO, now),
-                    "enrollment_token": credentials.create_enrollment_token(
+            now, tables = times.utc_now(), db.tables()
+
+            def secrets(_: object) -> dict[str, str]:
+                made = {"admin_key": credentials.create_api_key(tables, "first admin", Role.ADMIN, session.WHO, now)}
+                if not without_token:
+                    made["enrollment_token"] = credentials.create_enrollment_token(
                         tables, "first", session.WHO, now, uses_allowed=None, expires_at=None
-                    ),
-                }
-            )
+                    )
+                return made
+
+            made = db.write(secrets)
         show({**made, "database": str(settings.database)}, as_json)
         if write_keys is not None:
             for name, secret in made.items():

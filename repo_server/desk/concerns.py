@@ -10,7 +10,7 @@ from repo_server import doctor, freshness, signing_keys
 from repo_server.attention import About, Cause, Concern, Found, Patience
 from repo_server.config import Settings
 from repo_server.desk.filters import duration
-from repo_server.doctor import Finding, Level
+from repo_server.findings import Finding, Level
 from repo_server.store import credentials
 
 _LEVELS = {Level.FAIL: Cause.REPOSITORY_BROKEN, Level.WARN: Cause.REPOSITORY_WARNS}

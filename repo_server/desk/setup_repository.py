@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from repo_server import doctor, freshness, signing_keys
 from repo_server.context import context
 from repo_server.desk import page
-from repo_server.doctor import Finding, Level
+from repo_server.findings import Finding, Level
 from repo_server.roles import Right
 
 blueprint = Blueprint("desk_setup_repository", __name__)

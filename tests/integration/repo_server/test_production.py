@@ -66,6 +66,7 @@ class Front:
     server: RunningServer
     port: int
     certificate: Path
+    plain: int
 
     def connect(self) -> http.client.HTTPSConnection:
         trusted = ssl.create_default_context(cafile=str(self.certificate))
@@ -91,20 +92,25 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         deb = server.repository / DEB
         deb.parent.mkdir(parents=True)
         deb.write_bytes(CONTENT)
-        port = free_port()
+        port, plain = free_port(), free_port()
         example = NGINX.read_text()
         for before, after in {
             "127.0.0.1:8000": f"127.0.0.1:{server.port}",
+            "listen 80;": f"listen 127.0.0.1:{plain};",
+            "    listen [::]:80;\n": "",
             "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
             "    listen [::]:443 ssl;\n": "",
-            "/etc/ssl/certs/updates.example.org.pem": str(certificate),
-            "/etc/ssl/private/updates.example.org.key": str(key),
+            "/etc/pi-ota/tls/server.pem": str(certificate),
+            "/etc/pi-ota/tls/server.key": str(key),
+            "/etc/pi-ota/tls/ca.crt": str(certificate),
+            "/var/lib/pi-ota-acme": str(folder / "acme"),
+            "/etc/nginx/pi-ota.d": str(folder / "more"),
             "/var/lib/pi-ota-builder/aptly/public/": f"{server.repository}/",
         }.items():
             assert before in example
             example = example.replace(before, after)
         with running_nginx(folder, example, port):
-            made = Front(server, port, certificate)
+            made = Front(server, port, certificate, plain)
             assert made.request("GET", "/readyz").status == 200
             yield made
 
@@ -191,6 +197,30 @@ def test_a_browser_signs_in_through_tls(front: Front) -> None:
     assert front.server.request("GET", "/api/v1/session", headers={"Cookie": cookie}).status == 401
     assert front.request("DELETE", "/api/v1/session", None, **sent, **here).status == 204
     assert front.request("GET", "/api/v1/session", Cookie=cookie).status == 401
+
+
+def test_plain_http_has_nothing_but_what_comes_before_tls(front: Front) -> None:
+    challenge = front.certificate.parent / "acme" / ".well-known" / "acme-challenge" / "token"
+    challenge.parent.mkdir(parents=True)
+    challenge.write_text("what the authority asks for")
+    for path, content in (
+        ("/.well-known/acme-challenge/token", challenge.read_bytes()),
+        ("/pi-ota-ca.crt", front.certificate.read_bytes()),
+    ):
+        assert plainly(front, path) == (200, content, None)
+    for path in ("/", "/healthz", "/_repo/" + DEB, "/pi-ota-ca.key"):
+        status, _, location = plainly(front, path)
+        assert (status, location) == (301, f"https://updates.example.org{path}")
+
+
+def plainly(front: Front, path: str) -> tuple[int, bytes, str | None]:
+    connection = http.client.HTTPConnection("127.0.0.1", front.plain, timeout=30)
+    try:
+        connection.request("GET", path, headers={"Host": "updates.example.org"})
+        answer = connection.getresponse()
+        return answer.status, answer.read(), answer.getheader("Location")
+    finally:
+        connection.close()
 
 
 def test_what_is_too_large_is_refused_by_nginx_in_our_form(front: Front) -> None:

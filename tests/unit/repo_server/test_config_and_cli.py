@@ -84,6 +84,12 @@ def test_init_shows_the_first_secrets_once_and_writes_them_on_request(tmp_path: 
     assert "exists already" in again.output
 
 
+def test_init_without_a_token_that_never_ends(tmp_path: Path) -> None:
+    made = json.loads(run("init", "--state", tmp_path / "state", "--json", "--without-token").stdout)
+    assert set(made) == {"admin_key", "database"}
+    assert json.loads(run("enroll-token", "list", "--state", tmp_path / "state", "--json").stdout) == []
+
+
 def test_keys_are_never_written_over_a_file_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "admin_key").write_text("mine")
     result = run("init", "--state", tmp_path / "state", "--write-keys", tmp_path)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from click.testing import CliRunner
 
-from repo_server import config, times
+from repo_server import backups, config, times
 from repo_server.cli import main
 
 NOW = datetime.now(UTC)
@@ -64,11 +64,14 @@ def sign(tmp_path: Path, at: datetime, more: str = "") -> None:
     (folder / "InRelease").write_text(f"Date: {at:%a, %d %b %Y %H:%M:%S} UTC\n{more}")
 
 
-def publish_keys(tmp_path: Path, archive: str, builder: str = "B1 never") -> None:
+AGENT = "Package: pi-hook\nVersion: 1.0\n\n"
+
+
+def publish_keys(tmp_path: Path, archive: str, builder: str = "B1 never", agent: str = AGENT) -> None:
     folder = tmp_path / "state" / "public" / "trixie" / "dists" / "stable" / "main" / "binary-amd64"
     folder.mkdir(parents=True, exist_ok=True)
     fields = f"Version: 1\nArchive-Keys: {archive}\nBuilder-Keys: {builder}\nDescription: keys\n"
-    (folder / "Packages").write_text(f"Package: pi-ota-keyring\n{fields}\n")
+    (folder / "Packages").write_text(f"Package: pi-ota-keyring\n{fields}\n{agent}")
 
 
 def database(tmp_path: Path, statement: str) -> None:
@@ -169,7 +172,7 @@ def test_a_clock_that_was_set_back(file: Path, tmp_path: Path) -> None:
         tmp_path,
         f"INSERT INTO audit_log (at, who, action, subject, detail) VALUES ('{later}', 'x', 'x', 'x', '{{}}')",
     )
-    fails(file, Case("clock", "fail", later, "timedatectl set-ntp true"))
+    fails(file, Case("clock", "fail", later, "sudo timedatectl set-ntp true"))
 
 
 @pytest.mark.parametrize(
@@ -221,11 +224,16 @@ def test_keys_that_are_not_published_are_said(file: Path, tmp_path: Path) -> Non
     fails(file, Case("signing keys", "warn", "no package with the fleet's keys", "pkgbuild keys publish"))
 
 
+def test_an_agent_that_is_not_published_is_said(file: Path, tmp_path: Path) -> None:
+    publish_keys(tmp_path, "A1 never", agent="")
+    fails(file, Case("agent", "warn", "a new Pi cannot fetch it", "release-agent"))
+
+
 def test_nothing_published_yet(file: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "state" / "public")
-    fails(file, Case("repository", "warn", "nothing is published yet", "make release"))
+    fails(file, Case("repository", "warn", "nothing is published yet", "release-agent"))
     (tmp_path / "state" / "public").mkdir()
-    fails(file, Case("repository", "warn", "nothing is published", "make release"))
+    fails(file, Case("repository", "warn", "nothing is published", "release-agent"))
 
 
 def test_nobody_and_somebody_else_at_the_port(file: Path) -> None:
@@ -246,3 +254,16 @@ def test_nobody_and_somebody_else_at_the_port(file: Path) -> None:
         fails(file, Case("port", "fail", "something else listens", "ss -lntp"))
         assert done.wait(30)
     fails(file, Case("port", "warn", "nobody listens", "systemctl start pi-ota-server"))
+
+
+def test_copies_of_the_database_that_are_old_or_not_made(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    file.write_text(f'backup_dir = "{folder}"\n' + file.read_text())
+    fails(file, Case("backup", "warn", "No such file", "make -C /opt/pi-ota install-server"))
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+    fails(file, Case("backup", "warn", "there is no copy", "sudo systemctl start pi-ota-backup"))
+    backups.place(folder, NOW - timedelta(days=2, minutes=1)).touch()
+    fails(file, Case("backup", "warn", "the newest copy", "enable --now pi-ota-backup.timer"))
+    backups.place(folder, NOW - timedelta(days=2) + timedelta(minutes=5)).touch()
+    fails(file, Case("backup", "ok", "was copied at", ""))

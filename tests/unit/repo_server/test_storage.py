@@ -7,14 +7,14 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from repo_server import housekeeping, storage
+from repo_server import backups, housekeeping, storage
 from repo_server.app import create_app
 from repo_server.cli import main
 from repo_server.context import KEY
@@ -273,3 +273,32 @@ def test_the_commands(service: Service, tmp_path: Path) -> None:
     exit_status, output = run("backup", "--state", tmp_path / "none", file)
     assert exit_status == 1
     assert "there is no database in" in output
+
+
+def test_copies_in_the_folder_of_the_settings(service: Service, tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    (folder / "mine.db").touch()
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'state_dir = "{service.settings.state_dir}"\n')
+    named = ("backup", "--config", settings)
+    assert "name a FILE, or set backup_dir" in run(*named)[1]
+    settings.write_text(settings.read_text() + f'backup_dir = "{folder}"\n')
+    old = backups.place(folder, datetime.now(UTC) - timedelta(days=14, minutes=1))
+    young = backups.place(folder, datetime.now(UTC) - timedelta(days=13))
+    old.touch()
+    young.touch()
+    assert "leave FILE out" in run(*named, "--keep", "14d", tmp_path / "x.db")[1]
+    exit_status, output = run(*named, "--keep", "14d", "--json")
+    said = json.loads(output)
+    made = Path(said["backup"])
+    assert (exit_status, said["deleted"], made.stat().st_mode & 0o777) == (0, 1, 0o600)
+    assert set(folder.iterdir()) == {folder / "mine.db", young, made}
+
+
+def test_the_newest_copy_is_never_deleted(tmp_path: Path) -> None:
+    now = datetime(2026, 11, 25, 2, 30, tzinfo=UTC)
+    for days in (40, 30):
+        backups.place(tmp_path, now - timedelta(days=days)).touch()
+    assert backups.delete_older(tmp_path, now) == 1
+    assert backups.newest(tmp_path) == now - timedelta(days=30)

@@ -38,7 +38,7 @@ def test_an_empty_fleet_is_told_what_comes_first(desk: Desk) -> None:
     page = shown(desk, "admin")
     assert "0 of 0" in plain(part(page, "totals"))
     assert "nothing is published yet" in plain(part(page, "attention"))
-    assert "make release" in plain(part(page, "attention"))
+    assert "release-agent" in plain(part(page, "attention"))
     assert "No release is announced yet" in plain(part(page, "under-way"))
     assert "No device has told its version yet" in plain(part(page, "chart-versions"))
     assert "no history of this period yet" in plain(part(page, "chart-presence"))

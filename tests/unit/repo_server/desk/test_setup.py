@@ -294,7 +294,7 @@ def test_what_is_to_mend_stands_with_its_command(desk: Desk) -> None:
     text = desk.as_("viewer").get("/setup/repository").text
     assert "Devices refuse it" in text
     assert "It was not signed anew for 3 d" in text
-    assert text.count("pkgbuild resign; systemctl enable --now pi-ota-resign.timer") == 2
+    assert text.count("pkgbuild resign; sudo systemctl enable --now pi-ota-resign.timer") == 2
     assert "pkgbuild keys extend archive; pkgbuild keys publish" in text
     assert "in 59 d" in text
 
