@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ _BOOT_SECONDS = 120
 
 @dataclass(frozen=True)
 class Booted:
-    """A system that is up; it shares the network of this machine."""
+    """A system that is up; it shares the network of this machine unless systemd-nspawn was told otherwise."""
 
     leader: int
     """Its first process."""
@@ -38,9 +38,13 @@ class Booted:
 
 
 @contextmanager
-def booted(root: Path) -> Iterator[Booted]:
-    """The system in ``root``, once it is up; nothing may be mounted there, and no policy keep services down."""
+def booted(root: Path, options: Sequence[str] = ()) -> Iterator[Booted]:
+    """The system in ``root``, once it is up; nothing may be mounted there, and no policy keep services down.
+
+    ``options`` are systemd-nspawn's.
+    """
     command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--directory", str(root)]
+    command += options
     with (root.parent / "console").open("wb") as console:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
     try:

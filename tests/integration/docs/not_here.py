@@ -67,5 +67,7 @@ NOT_HERE = (
 )
 DOCUMENTS: dict[str, str] = {
     "docs/DEVICES.md": "make check-onboarding",
+    "docs/GETTING_STARTED.md": "make walk",
+    "docs/SERVER.md": "make walk",
 }
 """Documents whose commands are run one after the other on a machine of their own, by a make target."""
