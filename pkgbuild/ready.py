@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pkgbuild.targets import Target
 
 _SIGNED_WHOLE = (".gz", ".bz2", ".xz", ".tar")
-"""Endings of the parts that every debsigs signs; Debian 12's leaves out any other (ADR 5)."""
+"""Endings of the parts that every debsigs signs, whose form a signature has; Debian 12's leaves out others (ADR 5)."""
 _MAX_LISTED = 3
 
 
@@ -180,8 +180,8 @@ def _check_members(path: Path, members: Sequence[str]) -> None:
         if not part.endswith(_SIGNED_WHOLE):
             raise PkgbuildError(
                 Kind.BAD_INPUT,
-                f"{path}: {part} is compressed in a way that the signature would not cover: pack it again with"
-                " `dpkg-deb --raw-extract` and `dpkg-deb -Zxz --root-owner-group --build`.",
+                f"{path}: {part} is compressed in a way that debsigs of Debian 12 leaves out of a signature: pack it"
+                " again with `dpkg-deb --raw-extract` and `dpkg-deb -Zxz --root-owner-group --build`.",
             )
 
 
