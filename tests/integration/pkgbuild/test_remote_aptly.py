@@ -15,16 +15,18 @@ NGINX = ROOT / "repo_server" / "nginx"
 
 
 def front(folder: Path, stack: BuilderStack, port: int) -> str:
-    """Both of the repository's examples together, as docs/OTA_UPDATES.md says: TLS, the server, and aptly beside it."""
+    """Both of the repository's examples together, as docs/SERVER.md says: TLS, the server, and aptly beside it."""
     certificate, key = self_signed(folder)
     (folder / "htpasswd").write_text("builder:{PLAIN}secret\n")
     text = (NGINX / "pi-ota.conf").read_text()
     for before, after in {
+        "listen 80;": f"listen 127.0.0.1:{free_port()};",
+        "    listen [::]:80;\n": "",
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         "    listen [::]:443 ssl;\n": "",
-        "/etc/ssl/certs/updates.example.org.pem": str(certificate),
-        "/etc/ssl/private/updates.example.org.key": str(key),
-        "    location / {": f"{(NGINX / 'pi-ota-aptly.conf').read_text()}\n    location / {{",
+        "/etc/pi-ota/tls/server.pem": str(certificate),
+        "/etc/pi-ota/tls/server.key": str(key),
+        "    include /etc/nginx/pi-ota.d/*.conf;\n": (NGINX / "pi-ota-aptly.conf").read_text(),
         "/etc/nginx/pi-ota-aptly.htpasswd": str(folder / "htpasswd"),
         "/var/lib/pi-ota-builder/aptly/api.sock": f"{stack.state}/aptly/api.sock",
     }.items():
