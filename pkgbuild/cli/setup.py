@@ -41,7 +41,7 @@ def init(
 def env_command(*, file: Path, part: str) -> None:
     """Print the settings that the .env FILE of a Supabase-style set-up means here; see docs/MIGRATION.md.
 
-    What becomes of the other names is said on standard error. Nothing in the file is carried out.
+    What becomes of each name is said on standard error. Nothing in the file is carried out.
     """
     with output.errors():
         try:

@@ -5,10 +5,14 @@ docs/MIGRATION.md has them as a table that is made from this.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pkgbuild.habits.env_file import Value
+
+_PINS = "activity.gpio_pins"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,8 @@ NAMES = (
     OldName(("PKGBUILD_CONFIG",), "the builder's settings", builder="PKGBUILD_CONFIG"),
     OldName(
         ("SERVER_URL",),
-        "the address of repo-server; on the builder only together with a SERVER_API_KEY of it",
+        "the address of repo-server, not of the server before it; on the builder only together with a SERVER_API_KEY "
+        "of it",
         device="server.url",
         builder="PKGBUILD_SERVER_URL",
     ),
@@ -56,7 +61,7 @@ NAMES = (
         ("BUTTON_PIN",),
         "the button whose use counts as activity. Where the assistant itself claims that pin, leave it out and let the "
         "assistant call `pi-hook activity`",
-        device="activity.gpio_pins",
+        device=_PINS,
     ),
     OldName(("HOST",), "the address that the server listens on", server="REPO_SERVER_HOST"),
     OldName(("PORT",), "the port that the server listens on", server="REPO_SERVER_PORT"),
@@ -86,24 +91,41 @@ _OTHERS = (
     "can read: `systemctl edit NAME` with `EnvironmentFile=` there"
 )
 _KEY_PREFIX = "pik_"
+_TO_FILL_IN = ("server.url", "enrollment.token", "assistant.name")
 _BY_NAME = {name: one for one in NAMES for name in one.names}
 
 
 def for_release(values: Mapping[str, Value]) -> tuple[dict[str, str], list[str]]:
     """The variables of `make release` that an `.env` file means, and a sentence for each name that is not taken."""
-    taken = {one.builder: name for name in values if (one := _BY_NAME.get(name)) and one.builder}
-    refused = {}
+    taken, refused = _usable(values, {name: one.builder for name, one in _BY_NAME.items()})
     key = values.get("SERVER_API_KEY")
-    if "PKGBUILD_SERVER_URL" in taken and (key is None or not key.text.startswith(_KEY_PREFIX)):
+    ours = key is not None and key.text.startswith(_KEY_PREFIX)
+    if "PKGBUILD_SERVER_URL" in taken and not ours:
         why = "it is taken together with a SERVER_API_KEY of repo-server only"
         refused["SERVER_URL"] = f"{why}; the address and key in pkgbuild.toml count"
-    if key is not None and (not key.text.startswith(_KEY_PREFIX) or "SERVER_URL" not in values):
+    if "PKGBUILD_SERVER_API_KEY" in taken and (not ours or "PKGBUILD_SERVER_URL" not in taken):
         refused["SERVER_API_KEY"] = "not used: " + _BY_NAME["SERVER_API_KEY"].words
-    for name in taken.values():
-        if name not in refused and values[name].would_be_carried_out:
-            refused[name] = f"not used: a shell would carry out line {values[name].line}; write it in single quotes"
     given = {variable: values[name].text for variable, name in taken.items() if name not in refused}
     return given, said([name for name in values if name in refused or name not in taken.values()], refused)
+
+
+def _usable(values: Mapping[str, Value], places: Mapping[str, str | None]) -> tuple[dict[str, str], dict[str, str]]:
+    """Where each value goes that can be used, by its place; and why others cannot, by their names."""
+    taken: dict[str, str] = {}
+    refused = {}
+    for name, value in values.items():
+        place = places.get(name)
+        if place is None:
+            continue
+        if value.would_be_carried_out:
+            refused[name] = f"not used: a shell would carry out line {value.line}; write it in single quotes"
+        elif place == _PINS and not re.fullmatch(r"\d+( *, *\d+)*", value.text):
+            refused[name] = "not used: it is no number of a pin, as 17 or 17,27"
+        else:
+            if place in taken:
+                refused[taken[place]] = f"not used: {name} means the same, and stands behind it"
+            taken[place] = name
+    return taken, refused
 
 
 def said(values: Iterable[str], instead: Mapping[str, str] | None = None) -> list[str]:
@@ -116,28 +138,31 @@ def said(values: Iterable[str], instead: Mapping[str, str] | None = None) -> lis
 
 
 def for_device(values: Mapping[str, Value]) -> tuple[str, list[str]]:
-    """The pi-hook.toml that an `.env` file of a device means, and what becomes of its other names."""
+    """The pi-hook.toml that an `.env` file of a device means, and what became of each name."""
+    taken, refused = _usable(values, {name: one.device for name, one in _BY_NAME.items()})
     tables: dict[str, list[str]] = {}
-    taken = {name: one.device for name in values if (one := _BY_NAME.get(name)) and one.device}
-    for name, setting in taken.items():
+    for setting in [*taken, *(one for one in _TO_FILL_IN if one not in taken)]:
         table, _, key = setting.partition(".")
-        text = values[name].text
-        tables.setdefault(table, []).append(f"{key} = {f'[{text}]' if key == 'gpio_pins' else _quoted(text)}")
-    missing = {"server": "url", "enrollment": "token", "assistant": "name"}
-    for table, key in missing.items():
-        if not any(line.startswith(f"{key} = ") for line in tables.get(table, [])):
-            tables.setdefault(table, []).append(f'# {key} = "…"')
-    text = "\n".join("\n".join([f"[{table}]", *lines, ""]) for table, lines in tables.items())
-    return text, said([name for name in values if name not in taken])
+        text = values[taken[setting]].text if setting in taken else ""
+        shown = f"[{text}]" if setting == _PINS else _quoted(text)
+        tables.setdefault(table, []).append(f"{key} = {shown}" if setting in taken else f'# {key} = "…"')
+    lines = "\n".join("\n".join([f"[{table}]", *lines, ""]) for table, lines in tables.items())
+    return lines, _became(values, taken, refused)
 
 
 def for_server(values: Mapping[str, Value]) -> tuple[str, list[str]]:
-    """The EnvironmentFile of repo-server that an `.env` file of a server means, and what becomes of its other names."""
-    taken = {name: one.server for name in values if (one := _BY_NAME.get(name)) and one.server}
-    text = "".join(f"{variable}={_quoted(values[name].text)}\n" for name, variable in taken.items())
-    return text, said([name for name in values if name not in taken])
+    """The EnvironmentFile of repo-server that an `.env` file of a server means, and what became of each name."""
+    taken, refused = _usable(values, {name: one.server for name, one in _BY_NAME.items()})
+    text = "".join(f"{variable}={_quoted(values[name].text)}\n" for variable, name in taken.items())
+    return text, _became(values, taken, refused)
+
+
+def _became(values: Iterable[str], taken: Mapping[str, str], refused: Mapping[str, str]) -> list[str]:
+    """What each name is now, to be looked at once more: the old value may not be the new one."""
+    now = [f"{name} is {place} now: {_BY_NAME[name].words}" for place, name in taken.items()]
+    return now + said([name for name in values if name not in taken.values()], refused)
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    """As TOML and systemd's EnvironmentFile both read it: JSON's escapes, and one character more."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -162,9 +162,37 @@ def test_nothing_of_an_env_file_is_dropped_silently() -> None:
 def test_every_known_name_is_taken_or_said_everywhere(name: str) -> None:
     values = env_file.parse(f"{name}='17'\n")
     for text, told in (names.for_device(values), names.for_server(values)):
-        assert ("17" in text) is not any(line.startswith(name) for line in told)
+        assert any(line.startswith(f"{name} is " if "17" in text else f"{name}: ") for line in told)
     taken, told = names.for_release(values)
     assert bool(taken) is not any(line.startswith(name) for line in told)
+
+
+def test_of_two_names_that_mean_the_same_the_last_counts_and_the_other_is_said() -> None:
+    values = env_file.parse("CHANNEL=stable\nUPDATE_CHANNEL=beta\n")
+    text, told = names.for_device(values)
+    assert tomllib.loads(text)["assistant"]["channel"] == "beta"
+    assert "CHANNEL: not used: UPDATE_CHANNEL means the same, and stands behind it" in told
+    assert names.for_release(values) == (
+        {"CHANNEL": "beta"},
+        ["CHANNEL: not used: UPDATE_CHANNEL means the same, and stands behind it"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "pins"), [("17", [17]), ("'17, 27'", [17, 27]), ("'17]\nx = [1'", None), ("GPIO17", None)]
+)
+def test_pins_are_numbers(value: str, pins: list[int] | None) -> None:
+    text, told = names.for_device(env_file.parse(f"BUTTON_PIN={value}\n"))
+    assert tomllib.loads(text).get("activity", {}).get("gpio_pins") == pins
+    assert ("BUTTON_PIN: not used: it is no number of a pin, as 17 or 17,27" in told) is (pins is None)
+
+
+@given(st.dictionaries(st.sampled_from([name for one in names.NAMES for name in one.names]), st.text(max_size=20)))
+def test_whatever_the_values_are_it_is_toml_and_every_name_is_told_of(values_: dict[str, str]) -> None:
+    values = {name: env_file.Value(text, 1, would_be_carried_out=False) for name, text in values_.items()}
+    text, told = names.for_device(values)
+    tomllib.loads(text)
+    assert all(any(name in line for line in told) for name in values_)
 
 
 NOTES = 'it\'s "new": $HOME ${SRC} $(id) `id` %s \\n #1 & more; done | $$\nsecond line ☃'
@@ -241,6 +269,7 @@ def test_a_devices_env_file_becomes_its_settings(tmp_path: Path) -> None:
         "https://updates.example.org", "America/Los_Angeles", "beta",
     )  # fmt: skip
     assert settings.activity.gpio_pins == (17,)
+    assert "SERVER_URL is server.url now: the address of repo-server, not of the server before it" in done.stderr
     assert "CLIENT_API_KEY: no counterpart: each device has a token of its own" in done.stderr
     assert "SAMPLE_RATE: not used here" in done.stderr
     assert "secret-of-the-old-server" not in done.output
