@@ -164,5 +164,5 @@ def _became(values: Iterable[str], taken: Mapping[str, str], refused: Mapping[st
 
 
 def _quoted(text: str) -> str:
-    """As TOML and systemd's EnvironmentFile both read it: JSON's escapes, and one character more."""
+    """As TOML reads it, by JSON's escapes and one more; of a host and a port systemd reads the same."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
