@@ -72,22 +72,10 @@ def fingerprint(machine: Machine) -> str | None:
 
 def _authority(machine: Machine, host: str) -> None:
     machine.run(
-        *(
-            "openssl",
-            "req",
-            "-x509",
-            *_CURVE,
-            "-days",
-            str(_AUTHORITY_DAYS),
-            "-subj",
-            f"/CN=pi-ota authority of {host}",
-        ),
-        *(
-            "-addext",
-            f"nameConstraints=critical,permitted;DNS:{host}",
-            "-addext",
-            "keyUsage=critical,keyCertSign,cRLSign",
-        ),
+        *("openssl", "req", "-x509", *_CURVE, "-days", str(_AUTHORITY_DAYS)),
+        *("-subj", f"/CN=pi-ota authority of {host}"),
+        *("-addext", f"nameConstraints=critical,permitted;DNS:{host}"),
+        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
         *("-keyout", machine.path(places.AUTHORITY_KEY), "-out", machine.path(places.AUTHORITY)),
     )
     machine.path(places.AUTHORITY_KEY).chmod(0o600)
