@@ -20,7 +20,7 @@ _pi_hook() {
     esac
     local words=""
     case "$command" in
-        "") words="status doctor explain activity hold release install rollback gate enroll rotate-token daemon worker --help --version" ;;
+        "") words="status doctor explain activity hold release install rollback gate enroll rotate-token check-image daemon worker --help --version" ;;
         status | doctor) words="--json --help" ;;
         explain)
             words="--at --timezone --idle --urgency --waiting --busy --clock-unsynced --withheld --held --device-id --config
@@ -28,10 +28,14 @@ _pi_hook() {
             ;;
         activity) words="used busy free --seconds --why --help" ;;
         worker) words="refresh download install reinstall lists system recover --help" ;;
+        check-image)
+            words="--allow-enrollment-token --json --help"
+            [[ $word == [/.]* ]] && COMPREPLY=($(compgen -d -- "$word"))
+            ;;
         install) words="--now --help" ;;
         hold | release | rollback | gate | enroll | rotate-token | daemon) words="--help" ;;
     esac
-    COMPREPLY=($(compgen -W "$words" -- "$word"))
+    COMPREPLY+=($(compgen -W "$words" -- "$word"))
 }
 
 complete -F _pi_hook pi-hook

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
+    from pi_hook.doctor import Finding
+
 _RUN = Path("/run/pi-hook")
 _WHAT = "it was used just now (without this); it is busy and must not be interrupted; every busy period is over"
 _STATE = Path("/var/lib/pi-hook")
@@ -78,6 +80,10 @@ def parser() -> argparse.ArgumentParser:
     install.add_argument("--now", action="store_true", required=True, help="without this it is done by itself")
     command("rollback", _rollback, "go back to the release before, without the network (root only)")
     command("rotate-token", _rotate_token, "exchange this device's token at the server for a new one (root only)")
+    checking = command("check-image", _check_image, "look whether an image holds what only one device may have")
+    checking.add_argument("root", nargs="?", type=Path, default=Path("/"), help="where it is unpacked; / without it")
+    checking.add_argument("--allow-enrollment-token", action="store_true", help="in an image that nobody else gets")
+    checking.add_argument("--json", action="store_true", help="for programs")
     worker = command("worker", _worker, "do one step of an update (systemd units do)")
     steps = ["refresh", "download", "install", "reinstall", "lists", "system", "recover"]
     worker.add_argument("step", choices=steps, help="which")
@@ -130,11 +136,29 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from pi_hook import doctor, doctor_agent  # noqa: PLC0415  # other commands stay quick
+    from pi_hook import doctor_agent  # noqa: PLC0415  # other commands stay quick
 
-    findings = doctor_agent.look_at_all(doctor_agent.real(options.socket, options.state))
+    return _found(doctor_agent.look_at_all(doctor_agent.real(options.socket, options.state)), as_json=options.json)
+
+
+def _check_image(options: argparse.Namespace) -> int:
+    from pi_hook import image  # noqa: PLC0415  # other commands stay quick
+    from pi_hook.files import Root  # noqa: PLC0415
+
+    if not (options.root / "etc").is_dir():
+        raise PiHookError(f"{options.root} is no unpacked image: it has no folder etc")
+    try:
+        findings = list(image.examine(Root(options.root.resolve()), allow_token=options.allow_enrollment_token))
+    except OSError as error:
+        raise PiHookError(f"{error.filename}: {error.strerror}; looking at an image is for root: use sudo") from error
+    return _found(findings, as_json=options.json)
+
+
+def _found(findings: list[Finding], *, as_json: bool) -> int:
+    from pi_hook import doctor  # noqa: PLC0415  # other commands stay quick
+
     answer = doctor.as_json(findings)
-    print(json.dumps(answer, indent=2) if options.json else doctor.in_words(findings))
+    print(json.dumps(answer, indent=2) if as_json else doctor.in_words(findings))
     return EXIT_OK if answer["ok"] else EXIT_NOT_NOW
 
 

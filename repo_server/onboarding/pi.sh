@@ -270,6 +270,16 @@ patiently() {
     done
 }
 
+# Where the power was cut while dpkg worked, apt does nothing before this. What is only half unpacked stays so until its
+# file is there again.
+finish_dpkg() {
+    if [ -n "$(dpkg --audit)" ] || [ -n "$(find /var/lib/dpkg/updates -type f)" ]; then
+        say "finishing what dpkg was interrupted in"
+        dpkg --configure -a >"$work/log" 2>&1 </dev/null || true
+        patiently apt-get install --fix-broken --yes || true
+    fi
+}
+
 # A new image has no lists, and old ones name files that are gone: then fetch them, once.
 install() {
     patiently apt-get install --yes "$@" && return 0
@@ -294,8 +304,11 @@ fleet_apt() {
 }
 
 get_packages() {
-    say "installing debsig-verify"
-    install debsig-verify
+    finish_dpkg
+    if ! has_package debsig-verify; then
+        say "installing debsig-verify"
+        install debsig-verify
+    fi
     # pi-hook depends on it: it may go when that goes, unless it was here before.
     grep -qx debsig-verify "$KEPT/packages" || apt-mark auto debsig-verify >/dev/null
     say "the repository's key is $(fingerprints), as $SERVER has it"
@@ -321,8 +334,10 @@ END
         tail -n 20 "$work/log" >&2
         fail "pi-hook or pi-ota-keyring is not published on $channel. In the builder's checkout: make release-agent CHANNEL=$channel"
     fi
-    say "installing pi-ota-keyring"
-    install "$work"/debs/pi-ota-keyring_*.deb
+    if ! has_package pi-ota-keyring; then
+        say "installing pi-ota-keyring"
+        install "$work"/debs/pi-ota-keyring_*.deb
+    fi
     debsig-verify --quiet --use-policy pi-ota.pol "$work"/debs/pi-hook_*.deb 2>"$work/error" ||
         fail "pi-hook does not carry the signature of this fleet's builder, and was not installed: $(tr -d '\n' <"$work/error")"
     say "pi-hook carries the builder's signature; installing it (a minute or two)"
@@ -398,6 +413,7 @@ take_away() {
     name=$(cat "$SETTINGS" /etc/pi-hook/pi-hook.d/*.toml 2>/dev/null | sed -n '/^\[assistant\]/,/^\[/s/^ *name *= *"\(.*\)".*/\1/p' | tail -n 1)
     url=$(sed -n 's|^URIs: *https*://\(.*\)/repo/.*|\1|p' "$SOURCE" 2>/dev/null | head -n 1)
     gone=no
+    finish_dpkg
     for package in pi-hook pi-ota-keyring; do
         # Also what was removed and not purged.
         if dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -Evqx 'not-installed'; then
@@ -430,7 +446,7 @@ take_away() {
     # What purging leaves of a first installation by hand (docs/DEVICES.md), or of one that was cut off.
     for file in /etc/pi-hook "$SOURCE" /etc/apt/auth.conf.d/pi-ota.conf /etc/apt/preferences.d/pi-ota \
         /etc/apt/sources.list.d/pi-ota-bootstrap.sources /etc/apt/auth.conf.d/pi-ota-bootstrap.conf \
-        /etc/apt/preferences.d/pi-ota-bootstrap /etc/apt/keyrings/pi-ota-bootstrap.gpg "$KEPT"; do
+        /etc/apt/preferences.d/pi-ota-bootstrap /usr/share/keyrings/pi-ota-archive-keyring.gpg "$KEPT"; do
         if [ -e "$file" ]; then
             gone=yes
             rm -rf "$file"
@@ -448,7 +464,8 @@ take_away() {
 }
 
 purge() {
-    if ! patiently apt-get purge --yes "$@"; then
+    # The second takes what is half unpacked, too.
+    if ! patiently apt-get purge --yes "$@" && ! dpkg --purge --force-remove-reinstreq "$@" >>"$work/log" 2>&1; then
         tail -n 20 "$work/log" >&2
         fail "apt could not purge $*; see above. Mend it and run this again"
     fi

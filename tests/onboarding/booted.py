@@ -16,6 +16,7 @@ import pytest
 
 from tests.onboarding.fleet import Fleet, fleet, pi, publish
 from tests.support.apt_root import SUITES, is_root
+from tests.support.booted import Booted
 
 pytestmark = [pytest.mark.skipif(not is_root(), reason="needs root"), pytest.mark.timeout(1200)]
 
@@ -23,6 +24,14 @@ _PASSING = re.compile(
     r"/(proc|sys|dev|run|tmp|root)(/|$)|/var/(log|cache|tmp)(/|$)|/var/lib/apt/|/var/lib/systemd/|/var/lib/dpkg/|/etc/resolv.conf$"
 )
 """What any installation, or any minute, leaves on a Debian system."""
+_OF_THE_GROUP = ["/etc/group", "/etc/group-", "/etc/gshadow", "/etc/gshadow-"]
+"""As Debian wants it, a package's group stays."""
+_MOMENTS = {
+    "packages": "/var/lib/pi-ota-onboarding/packages",
+    "keyring": "/usr/share/keyrings/pi-ota-archive-keyring.gpg",
+    "unpacked": "/usr/bin/pi-hook",
+}
+"""When a run is cut off: once this is there."""
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +118,52 @@ def test_the_line_twice_and_back(running: Fleet, tmp_path: Path, suite: str) -> 
         back = system.run("sh", "-c", undo)
         print(back.stdout)
         assert system.run("dpkg-query", "-W").stdout == packages
-        # As Debian wants it, a package's group stays.
-        assert differences(before, files(device.path)) == ["/etc/group", "/etc/group-", "/etc/gshadow", "/etc/gshadow-"]
+        assert differences(before, files(device.path)) == _OF_THE_GROUP
         assert (
             system.run("sh", "-c", undo).stdout.strip()
             == "pi-ota: there is nothing of pi-ota here; nothing was changed"
         )
+
+
+def cut_off(system: Booted, line: str, when: str) -> None:
+    """Run the line, and kill it with all that it runs as soon as a file is there: a power cut, but for what was not
+    flushed."""
+    program = (
+        'systemd-run --quiet --unit=onboarding --property=RemainAfterExit=yes --setenv=HOME=/root sh -c "$1"\n'
+        'until [ -e "$2" ]; do sleep 0.01; done\n'
+        "systemctl kill --signal=KILL onboarding\n"
+        "systemctl stop onboarding; systemctl reset-failed onboarding || true\n"
+    )
+    system.run("sh", "-c", program, "sh", line, when)
+
+
+def test_a_line_that_is_cut_off_goes_on_when_it_is_run_again(running: Fleet, tmp_path: Path) -> None:
+    line = running.line()
+    registered = len(running.devices())
+    with pi("trixie", tmp_path / "pi", running) as (device, system):
+        packages = system.run("dpkg-query", "-W").stdout
+        before = files(device.path)
+        for when in ("packages", "keyring", "unpacked"):
+            cut_off(system, line, _MOMENTS[when])
+            print(when, system.run("dpkg", "--audit", check=False).stdout)
+            assert not (device.path / "etc/apt/sources.list.d/pi-ota.sources").exists()
+        done = system.run("sh", "-c", line)
+        print(done.stdout)
+        assert "finishing what dpkg was interrupted in" in done.stdout
+        assert len(running.devices()) == registered + 1
+        back = system.run("sh", "-c", line.partition("--token")[0] + "--undo")
+        print(back.stdout)
+        assert system.run("dpkg-query", "-W").stdout == packages
+        assert differences(before, files(device.path)) == _OF_THE_GROUP
+
+
+def test_what_was_cut_off_is_taken_away_too(running: Fleet, tmp_path: Path) -> None:
+    line = running.line()
+    with pi("trixie", tmp_path / "pi", running) as (device, system):
+        packages = system.run("dpkg-query", "-W").stdout
+        before = files(device.path)
+        for when in _MOMENTS.values():
+            cut_off(system, line, when)
+            print(system.run("sh", "-c", line.partition("--token")[0] + "--undo").stdout)
+            assert system.run("dpkg-query", "-W").stdout == packages
+            assert [path for path in differences(before, files(device.path)) if path not in _OF_THE_GROUP] == []

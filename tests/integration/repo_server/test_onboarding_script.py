@@ -238,7 +238,7 @@ def test_what_an_installation_by_hand_has_left_is_taken_away(pi: Pi) -> None:
         "etc/apt/sources.list.d/pi-ota-bootstrap.sources",
         "etc/apt/auth.conf.d/pi-ota-bootstrap.conf",
         "etc/apt/preferences.d/pi-ota-bootstrap",
-        "etc/apt/keyrings/pi-ota-bootstrap.gpg",
+        "usr/share/keyrings/pi-ota-archive-keyring.gpg",
         "etc/pi-hook/pi-hook.toml",
     ]
     for path in left:
