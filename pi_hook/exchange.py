@@ -39,6 +39,8 @@ _UNWELCOME = 3600.0
 """Seconds between questions after 401 or 403: an operator may put it right. After 410 there are none."""
 _GONE = 410
 _UNKNOWN = 401
+_NEWER = ("reboot_required", "debian")
+"""Fields of a heartbeat that older servers refuse."""
 _WAITS = "the server waits for an operator to approve this device; until then nothing is offered to it"
 _STATUS_OF_PHASE = {
     Phase.GRANTED: "granted",
@@ -86,6 +88,7 @@ class Exchange:
         self.problem: str | None = None
         """Why the last exchange failed, or came to nothing, for people."""
         self._disagreement: str | None = None
+        self._debian_told = False
 
     def begin(self) -> None:
         """Start the exchanges. A registered device's apt source is written again: the settings may have changed."""
@@ -125,6 +128,7 @@ class Exchange:
             self._register()
         self._flush()
         answer = self._beat(self._heartbeat())
+        self._debian_told = True
         self._heard(answer)
         self._flush()
         self._rotate(asked=answer.rotate_token)
@@ -133,10 +137,10 @@ class Exchange:
         try:
             return self._server.heartbeat(self._tokens.identity, heartbeat)
         except RefusedError as error:
-            if not heartbeat.reboot_required or error.means_stop or "reboot_required" not in str(error):
+            if error.means_stop or not any(name in str(error) for name in _NEWER):
                 raise
-        # A server older than the field: an update matters more than the news of a restart that is due.
-        return self._server.heartbeat(self._tokens.identity, replace(heartbeat, reboot_required=False))
+        # A server older than these fields: an update matters more than what they say.
+        return self._server.heartbeat(self._tokens.identity, replace(heartbeat, reboot_required=False, debian=None))
 
     def _register(self) -> None:
         answer = register(self._server, self._settings, self._tokens.identity, self._host, self._zone().name)
@@ -289,6 +293,8 @@ class Exchange:
             if update is None or update.offer.update_id == UNREPORTED
             else (update.offer.update_id, status_word(update)),
             reboot_required=self._reboot_required(),
+            # Once after each start, as a system is upgraded to another release between two of them.
+            debian=None if self._debian_told else self._host.debian,
         )
 
     def _schedule(self, seconds: float) -> None:

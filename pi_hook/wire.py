@@ -99,6 +99,8 @@ class Heartbeat:
     update: tuple[str, str] | None
     """Id and status of the update at work."""
     reboot_required: bool = False
+    debian: str | None = None
+    """The Debian release that runs; None where the server knows it: it may have been upgraded since registering."""
 
     def to_json(self) -> dict[str, Any]:
         """The body; what is null is left out, as a heartbeat is to stay within a kilobyte."""
@@ -113,6 +115,7 @@ class Heartbeat:
             "idle_seconds": self.idle_seconds,
             "gate": self.gate and self.gate.to_json(),
             "update": self.update and {"id": self.update[0], "status": self.update[1]},
+            "debian": self.debian,
             # Left out where there is nothing to say: a server older than this field refuses it.
             **({"reboot_required": True} if self.reboot_required else {}),
         }

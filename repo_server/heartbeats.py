@@ -50,8 +50,9 @@ def beat(
             clones.notice(connection, row, heartbeat, now)
         heartbeats.record(connection, row, heartbeat, interval_seconds=interval_seconds, deadlines=deadlines, now=now)
         known = progress.known(connection, row["id"])
-        facts = offers.facts(row, heartbeat.assistant.installed, heartbeat.assistant.active, known)
-        name, channel = heartbeat.assistant.name, row["channel"]
+        has = heartbeat.assistant
+        facts = offers.facts(row, has.installed, has.active, known, debian=heartbeat.debian)
+        name, channel = has.name, row["channel"]
         decision: Decision = Nothing()
         if row["state"] == devices.ACTIVE:
             offered = db.remember(("updates", name, channel), lambda: updates.facts_for(connection, name, channel))

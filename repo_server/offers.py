@@ -10,10 +10,17 @@ from repo_server.grant import Decision, DeviceFacts, Known, Nothing, grant
 from repo_server.store import devices, progress, updates
 
 
-def facts(device: sqlite3.Row, installed: str | None, active: str | None, known: Mapping[str, Known]) -> DeviceFacts:
-    """What counts about a device; ``known``: of its updates, by id."""
+def facts(
+    device: sqlite3.Row,
+    installed: str | None,
+    active: str | None,
+    known: Mapping[str, Known],
+    *,
+    debian: str | None = None,
+) -> DeviceFacts:
+    """What counts about a device; ``known``: of its updates, by id, ``debian``: where it has just told of another."""
     return DeviceFacts(
-        debian=device["debian"],
+        debian=debian or device["debian"],
         architecture=device["architecture"],
         installed=installed,
         active=active,

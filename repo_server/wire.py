@@ -141,6 +141,8 @@ class Heartbeat(Body):
     gate: GateReport | None = None
     update: UpdateReport | None = None
     reboot_required: bool = False
+    debian: Token | None = None
+    """The Debian release that runs, where it may be another than the server knows: after each start of the agent."""
 
 
 class StatusReport(Body):

@@ -293,6 +293,25 @@ install() {
     fail "apt could not install $*; see above. Mend it and run this again"
 }
 
+# pi-hook asks for these: they may go when it goes, unless they were here before.
+came_by_us() {
+    for package in "$@"; do
+        if has_package "$package" && ! grep -qx "$package" "$KEPT/packages"; then
+            apt-mark auto "$package" >/dev/null
+        fi
+    done
+}
+
+# pi-hook only recommends what reads pins, and a system may be set not to install that. Not every machine has all of it.
+readers_of_pins() {
+    [ -n "$gpio" ] || return 0
+    for package in python3-gpiozero python3-lgpio; do
+        if [ -n "$(apt-cache policy "$package" | sed -n '/Candidate: (none)/d; /Candidate:/p')" ]; then
+            echo "$package"
+        fi
+    done
+}
+
 # apt on the fleet's repository alone, with nothing of /etc/apt but its settings for the network.
 fleet_apt() {
     patiently apt-get --quiet \
@@ -309,8 +328,7 @@ get_packages() {
         say "installing debsig-verify"
         install debsig-verify
     fi
-    # pi-hook depends on it: it may go when that goes, unless it was here before.
-    grep -qx debsig-verify "$KEPT/packages" || apt-mark auto debsig-verify >/dev/null
+    came_by_us debsig-verify
     say "the repository's key is $(fingerprints), as $SERVER has it"
 
     mkdir -p "$work/none" "$work/lists/partial" "$work/cache/archives/partial" "$work/debs"
@@ -341,8 +359,9 @@ END
     debsig-verify --quiet --use-policy pi-ota.pol "$work"/debs/pi-hook_*.deb 2>"$work/error" ||
         fail "pi-hook does not carry the signature of this fleet's builder, and was not installed: $(tr -d '\n' <"$work/error")"
     say "pi-hook carries the builder's signature; installing it (a minute or two)"
-    # What reads pins is recommended only, and a system may be set not to install that.
-    install ${gpio:+--install-recommends} "$work"/debs/pi-hook_*.deb
+    # shellcheck disable=SC2046  # names of packages, which hold no spaces
+    install "$work"/debs/pi-hook_*.deb $(readers_of_pins)
+    came_by_us python3-gpiozero python3-lgpio
 }
 
 fingerprints() {
@@ -414,6 +433,10 @@ take_away() {
     url=$(sed -n 's|^URIs: *https*://\(.*\)/repo/.*|\1|p' "$SOURCE" 2>/dev/null | head -n 1)
     gone=no
     finish_dpkg
+    if [ "$(dpkg-query -W -f '${db:Status-Status}' pi-hook 2>/dev/null)" = half-installed ]; then
+        fail "dpkg was cut off while it unpacked pi-hook, and does not know which files that has brought. Run the line" \
+            "without --undo once more, and then with it"
+    fi
     for package in pi-hook pi-ota-keyring; do
         # Also what was removed and not purged.
         if dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -Evqx 'not-installed'; then
@@ -464,8 +487,7 @@ take_away() {
 }
 
 purge() {
-    # The second takes what is half unpacked, too.
-    if ! patiently apt-get purge --yes "$@" && ! dpkg --purge --force-remove-reinstreq "$@" >>"$work/log" 2>&1; then
+    if ! patiently apt-get purge --yes "$@"; then
         tail -n 20 "$work/log" >&2
         fail "apt could not purge $*; see above. Mend it and run this again"
     fi

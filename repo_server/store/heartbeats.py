@@ -26,7 +26,7 @@ _SEEN = """UPDATE devices SET last_seen_at = ?, interval_seconds = ?, last_heart
  uptime_seconds = ?, idle_seconds = ?, gate_retry_at = ?, reboot_required = ? WHERE rowid = ?"""
 _PRESENT = "UPDATE presence SET late_at = ?, lost_at = ? WHERE device_id = ?"
 _SELDOM = ("boot_id", "agent_version", "timezone", "assistant", "installed", "active", "gate_decision", "gate_reason",
-           "update_id", "update_status", "reboot_required_since", "clock_unsynchronised_since")  # fmt: skip
+           "update_id", "update_status", "reboot_required_since", "clock_unsynchronised_since", "debian")  # fmt: skip
 _CHANGED = f"UPDATE devices SET {', '.join(f'{name} = ?' for name in _SELDOM)} WHERE rowid = ?"  # noqa: S608 - our own columns
 
 # The newest stays, or its number would be given again; numbers and times grow together.
@@ -76,7 +76,8 @@ def record(
     seldom = (beat.boot_id, beat.agent_version, beat.timezone, assistant.name, assistant.installed, assistant.active,
               decision, reason, update_id, update_status,
               (device["reboot_required_since"] or at) if beat.reboot_required else None,
-              None if beat.clock_synchronised else (device["clock_unsynchronised_since"] or at))  # fmt: skip
+              None if beat.clock_synchronised else (device["clock_unsynchronised_since"] or at),
+              beat.debian or device["debian"])  # fmt: skip
     # By the interval of now: a device that was told a longer one before may be said to be back once too often.
     if device["last_seen_at"] is None or device["last_seen_at"] <= times.render(now - (deadlines.late_at - now)):
         events.note(connection, "device.online", id=device["id"], at=at)

@@ -31,6 +31,7 @@ class Device:
     clock: FakeClock = field(default_factory=FakeClock)
     world: World = field(default_factory=World)
     zone: NamedZone = BERLIN
+    debian: str = "trixie"
     sources: tuple[Source, ...] = ()
     server: FakeServer = field(init=False)
     real_server: Server | None = None
@@ -58,7 +59,7 @@ class Device:
                 hands=self.world.hands(),
                 server=self.real_server or self.server,
                 clock=self.clock,
-                host=Host("kitchen", "trixie", "arm64", None),
+                host=Host("kitchen", self.debian, "arm64", None),
                 zone=lambda servers: self.zone if servers is None else device_zone(self.zone.name, servers=servers),
                 boot_id=f"7a3f1c55-6f0c-4f3e-9f2c-{self.boot:012d}",
                 sources=self.sources,

@@ -56,6 +56,7 @@ def test_a_full_heartbeat_is_written_as_agreed() -> None:
 
 def test_a_restart_that_is_asked_for_is_written_as_agreed() -> None:
     assert heartbeat(reboot_required=True).to_json() == body("heartbeat_requests", "restart asked for")
+    assert heartbeat(debian="trixie").to_json() == body("heartbeat_requests", "first since the agent has started")
 
 
 def test_a_fresh_device_s_heartbeat_is_written_as_agreed() -> None:

@@ -261,3 +261,18 @@ def test_a_restart_that_is_asked_for_is_shown_until_a_heartbeat_no_longer_says_s
     assert shown() == (False, False)
     rows = service.db.connection().execute("SELECT reboot_required FROM heartbeats ORDER BY id")
     assert [tuple(row) for row in rows] == [(1,), (0,)]
+
+
+def test_a_device_that_was_upgraded_is_offered_what_is_for_its_new_release(service: Service) -> None:
+    """At once, in the same answer; and it keeps it in mind, as later heartbeats do not say it again."""
+    service.register()
+    both = announcement("1.1.0")["packages"]
+    update = service.announce("1.1.0", packages=[{**one, "debian": "trixie"} for one in both])
+    service.db.write(lambda work: work.execute("UPDATE devices SET debian = 'bookworm'"))
+    assert service.beat("1.0.0")["offer"] is None
+    assert service.beat("1.0.0", debian="trixie")["offer"]["update_id"] == update
+    assert service.beat("1.0.0")["offer"]["update_id"] == update
+    row = service.db.connection().execute("SELECT debian FROM devices").fetchone()
+    assert row["debian"] == "trixie"
+    counted = service.db.connection().execute("SELECT debian, devices FROM audience_counts").fetchall()
+    assert [tuple(one) for one in counted] == [("trixie", 1)]
