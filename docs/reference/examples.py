@@ -62,6 +62,7 @@ def _publish_keys(root: Path, folder: Path) -> None:
     keyring.write_bytes(b"keys")
     fields = "Package: pi-ota-keyring\nVersion: 1\n"
     (tree / "DEBIAN").mkdir()
+    (tree / "DEBIAN").chmod(0o755)  # dpkg-deb wants it so, whatever the umask is
     about = "Architecture: all\nMaintainer: you <you@example.org>\nDescription: keys\n"
     (tree / "DEBIAN/control").write_text(fields + about)
     deb = root / "pool/main/p/pi-ota-keyring/pi-ota-keyring_1_all.deb"
