@@ -30,6 +30,16 @@ NOT_HERE = (
         "make check-onboarding",
     ),
     NotHere(
+        r"make agent",
+        "builds a package with debhelper",
+        "tests/integration/pi_hook_hands/test_package.py::test_the_command_line_is_there",
+    ),
+    NotHere(
+        r"sudo (env )?PI_OTA_DEBS=build .*|sudo pi-hook check-image ROOT",
+        "makes an image of a system, as root",
+        "tests/integration/pi_hook_hands/test_image_step.py::test_the_hook_of_mmdebstrap",
+    ),
+    NotHere(
         r"make release-agent .*",
         "builds a package with debhelper",
         "tests/integration/pkgbuild/test_agent.py::test_what_is_published_is_signed_by_the_builder",
