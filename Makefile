@@ -34,6 +34,7 @@ PYTHON := $(VENV)/bin/python
 #: TLS              `own` (a certificate of an authority made on the server) or `certbot` (a public one); `own` without it
 #: EMAIL            where the public certificate authority writes to
 #: PURGE            `1`: take the server's data and the signing keys as well
+#: DEBIAN           of the server that `walk` makes: `trixie`, or `bookworm`
 #: CORE             which of the tests that boot the virtual Pi
 STATE ?= .pi-ota/serve
 DEMO_STATE ?= .pi-ota/demo
@@ -184,8 +185,8 @@ check-onboarding: setup ## the line that puts the agent on a Pi, on Debian 12 an
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTEST) -n $(JOBS) tests/onboarding/booted.py tests/onboarding/by_hand.py
 
 .PHONY: walk
-walk: setup ## docs/GETTING_STARTED.md as it stands there: a clean server, a clean Pi, from nothing to a second release (minutes)
-	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTHON) -m tests.walk
+walk: setup ## docs/GETTING_STARTED.md as it stands there: a clean server, a clean Pi, from nothing to a second release (minutes): DEBIAN=trixie
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTHON) -m tests.walk $(DEBIAN:%=--server %)
 
 .PHONY: test-aptly
 test-aptly: setup ## the tests of publishing with Debian 12's aptly and with Debian 13's (minutes)

@@ -20,6 +20,7 @@ AGAIN = f"sudo make -C {places.HOME} install-server"
 """Puts everything where it belongs, and leaves what is there."""
 _EXPIRES_SOON = timedelta(days=21)
 _OK_STATUS = 200
+_RENEWAL = "certbot.timer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +71,19 @@ class Around(Protocol):
 
 def examine(settings: Settings, around: Around, now: datetime) -> Iterator[Finding]:
     """Every finding; none where no server was installed here."""
-    known = around.units([*(path.name for path in services.sources()), "nginx.service"])
+    known = around.units([*(path.name for path in services.sources()), "nginx.service", _RENEWAL])
     if known is None or not known[services.SERVER].loaded:
         return
-    yield from _units(known)
+    yield from _units(known, (_RENEWAL,) if around.is_link_to_certbots() else ())
     yield _time(around)
     yield from _socket(settings, known)
     yield from _readers(settings, around)
     yield from _front(settings, around, now)
 
 
-def _units(known: Mapping[str, Unit]) -> Iterator[Finding]:
-    wrong = False
-    for name in (*services.enabled(), "nginx.service"):
+def _units(known: Mapping[str, Unit], more: Sequence[str]) -> Iterator[Finding]:
+    wrong, at_boot = False, (*services.enabled(), "nginx.service", *more)
+    for name in at_boot:
         unit, short = known[name], name.removesuffix(".service")
         level = Level.WARN if name.endswith(".timer") else Level.FAIL
         found = None
@@ -98,7 +99,7 @@ def _units(known: Mapping[str, Unit]) -> Iterator[Finding]:
             wrong = True
             yield found
     for name in known:
-        if name.endswith(".service") and name not in services.enabled() and known[name].failed:
+        if name.endswith(".service") and name not in at_boot and known[name].failed:
             wrong, short = True, name.removesuffix(".service")
             words = f"it failed the last time; `sudo journalctl -u {short}` says why"
             yield Finding(f"unit {short}", Level.WARN, words, f"sudo systemctl start {short}")

@@ -54,6 +54,8 @@ def public(machine: Machine, host: str, email: str | None) -> None:
             f"{host} has to be this machine's address in the DNS, and port 80 has to be open to the world: "
             "then run the same command again."
         ) from None
+    # What is installed by `prepare` is not started by that.
+    machine.run("systemctl", "enable", "--quiet", "--now", "certbot.timer")
     for place, name in ((places.CERTIFICATE, "fullchain.pem"), (places.KEY, "privkey.pem")):
         real = machine.path(place)
         if not real.is_symlink() or real.readlink() != live / name:

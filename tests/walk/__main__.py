@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tests.walk import document
@@ -22,6 +23,7 @@ from tests.walk.mending import BREAKAGES, Breakage
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "updates.example.org"
 HOSTS = (Host("server", "198.51.100.1", (NAME,)), Host("pi", "198.51.100.2"))
+DEBIAN = ("trixie", "bookworm")
 ORIGIN = "/srv/origin.git"
 SECRET = re.compile(r"\b(?:pie|pik)_[A-Za-z0-9_-]+")
 SECONDS = 1200.0
@@ -89,19 +91,20 @@ def main() -> int:
     """Walk; 1 where it stops."""
     parser = argparse.ArgumentParser(description="Walk the way of docs/GETTING_STARTED.md.")
     parser.add_argument("--only", action="store_true", help="stop behind the first update")
-    only = parser.parse_args().only
+    parser.add_argument("--server", choices=DEBIAN, default=DEBIAN[0], help="the server's Debian [default: trixie]")
+    given = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT may have come ignored
         signal.signal(number, signal.default_int_handler)
     started = _read("docs/GETTING_STARTED.md")
     server = _read("docs/SERVER.md")
     work = Path(tempfile.mkdtemp(prefix="pi-ota-walk-"))
     try:
-        with booted(HOSTS, work) as shells:
+        with booted((replace(HOSTS[0], debian=given.server), *HOSTS[1:]), work) as shells:
             _origin(work / "server" / "root")
             walk = Walk(shells)
             walk.go("Getting started", document.commands(started))
             _succeeded(walk)
-            if not only:
+            if not given.only:
                 print("\n== What repo-server doctor names mends it", flush=True)
                 for breakage in BREAKAGES:
                     _mended(walk, breakage)

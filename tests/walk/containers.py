@@ -1,4 +1,4 @@
-"""Two Debian 13 systems that know nothing of pi-ota, booted by systemd-nspawn with a network of their own.
+"""Two Debian systems that know nothing of pi-ota, booted by systemd-nspawn with a network of their own.
 
 Neither they nor what they start can be reached from anywhere else. Debian's mirror and the package index are reached
 through a proxy on the loopback of each, which runs here and asks as this machine does.
@@ -18,9 +18,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.mmdebstrap import mmdebstrap
 from tests.support import booted as system
-from tests.support.apt_root import CACHE
+from tests.support.apt_root import made
 from tests.support.proxy import ForwardProxy
 
 # What every image of Debian that boots has, and sudo, as an installer, a provider or Raspberry Pi OS has it.
@@ -38,29 +37,16 @@ class Host:
     address: str
     also: tuple[str, ...] = ()
     """Other names by which it is known."""
-
-
-def base() -> Path:
-    """The folder of the clean system, made where it is missing."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    folder = CACHE / "walk-trixie"
-    if not folder.is_dir():
-        making = CACHE / "walk-trixie-making"
-        shutil.rmtree(making, ignore_errors=True)
-        words = ["--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
-        words += [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("man", "locale")]
-        mmdebstrap(words, "trixie", making)
-        making.rename(folder)
-    return folder
+    debian: str = "trixie"
 
 
 @contextmanager
 def booted(hosts: Sequence[Host], work: Path) -> Iterator[dict[str, Shell]]:
     """A shell on each of the two hosts, by name, as an ordinary user who may use sudo."""
     with ExitStack() as stack:
-        clean, leaders = base(), {}
+        leaders = {}
         for host in hosts:
-            root = stack.enter_context(_copy(clean, work / host.name))
+            root = stack.enter_context(_copy(made(f"walk-{host.debian}", host.debian, PACKAGES), work / host.name))
             _prepare(root, host, hosts)
             options = ["--private-network", "--resolv-conf=off", "--timezone=off"]
             options += [f"--machine={host.name}", f"--hostname={host.name}"]
@@ -137,6 +123,7 @@ def _names(hosts: Sequence[Host]) -> list[str]:
 
 def _prepare(root: Path, host: Host, hosts: Sequence[Host]) -> None:
     """Names, an ordinary user, and the authorities that this machine trusts besides Debian's."""
+    (root / "etc/apt/apt.conf.d/99mmdebstrap").unlink()  # apt takes what is recommended, as everywhere
     (root / "etc/hostname").write_text(f"{host.name}\n")
     known = "".join(f"{one.address} {' '.join((one.name, *one.also))}\n" for one in hosts)
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{known}")
@@ -158,6 +145,7 @@ def _use_proxy(root: Path, port: int, direct: Sequence[str]) -> None:
         "https_proxy": url,
         "no_proxy": ",".join(("127.0.0.1", "localhost", *direct)),
         "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+        "PIP_CERT": "/etc/ssl/certs/ca-certificates.crt",  # Debian 12's pip takes no other
     }
     (root / f"home/{USER}/.bash_profile").write_text("".join(f"export {k}={v}\n" for k, v in variables.items()))
     (root / "etc/sudoers.d/walk").write_text(f'Defaults env_keep += "{" ".join(variables)}"\n')

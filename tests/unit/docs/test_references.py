@@ -103,7 +103,7 @@ def test_every_variable_of_the_makefile_has_words_and_is_used() -> None:
     exported = next(line for line in MAKEFILE.splitlines() if line.startswith("export VERSION")).split()[1:]
     replaced = [line.split()[0] for line in MAKEFILE.splitlines() if " ?= " in line and not line.startswith("export")]
     described = {one.name: one for one in commands.variables(MAKEFILE)}
-    assert set(described) == {*exported, *replaced, "PKGBUILD_CONFIG", "PAGES", "CORE"}
+    assert set(described) == {*exported, *replaced, "PKGBUILD_CONFIG", "PAGES", "CORE", "DEBIAN"}
     assert (described["N"].default, described["STATE"].default) == ("`20`; of `fleet` `10000`", "`.pi-ota/serve`")
 
 

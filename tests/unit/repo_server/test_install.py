@@ -119,7 +119,9 @@ def certbot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int) -> Pat
     folder = tmp_path / "programs"
     folder.mkdir()
     (folder / "certbot").write_text(f'#!/bin/sh\necho "$@" > {folder}/called\necho no such name >&2\nexit {status}\n')
-    (folder / "certbot").chmod(0o755)
+    (folder / "systemctl").write_text(f'#!/bin/sh\necho "$@" >> {folder}/units\n')
+    for program in ("certbot", "systemctl"):
+        (folder / program).chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
     return folder / "called"
 
@@ -134,6 +136,7 @@ def test_a_public_certificate_takes_the_place_of_the_own_one(
     assert machine.path(places.CERTIFICATE).readlink() == Path(f"/etc/letsencrypt/live/{HOST}/fullchain.pem")
     assert machine.path(places.KEY).readlink() == Path(f"/etc/letsencrypt/live/{HOST}/privkey.pem")
     assert f"--webroot-path {places.ACME}" in called.read_text()
+    assert "enable --quiet --now certbot.timer" in called.with_name("units").read_text()
     assert f"root {places.ACME};" in site.text(HOST)
     assert not certificates.own(machine, HOST, NOW)
 

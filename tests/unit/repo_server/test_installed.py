@@ -49,6 +49,7 @@ def test_a_server_that_is_well() -> None:
          "sudo systemctl enable --now pi-ota-server"),
         ("pi-ota-aptly.service", STOPPED, "unit pi-ota-aptly", "fail", "does not run",
          "sudo systemctl enable --now pi-ota-aptly"),
+        ("nginx.service", FAILED, "unit nginx", "fail", "journalctl -u nginx", "sudo systemctl enable --now nginx"),
         ("nginx.service", NOT_AT_BOOT, "unit nginx", "warn", "after a restart", "sudo systemctl enable nginx"),
         ("nginx.service", GONE, "unit nginx", "fail", "not there", AGAIN),
         ("pi-ota-resign.timer", STOPPED, "unit pi-ota-resign.timer", "warn", "does not run",
@@ -66,6 +67,13 @@ def test_a_unit_that_is_not_as_it_should_be(
     (one,) = [one for one in findings if one.level is not Level.OK]
     assert (one.check, one.level, one.mend) == (check, level, mend)
     assert words in one.words
+
+
+def test_what_renews_a_public_certificate_has_to_run() -> None:
+    stopped = {"certbot.timer": STOPPED}
+    assert "unit certbot.timer" not in {one.check for one in found(AroundStub(said=stopped))}
+    one = one_of("unit certbot.timer", AroundStub(said=stopped, certbot=True))
+    assert (one.level, one.mend) == (Level.WARN, "sudo systemctl enable --now certbot.timer")
 
 
 def test_a_clock_that_nobody_keeps() -> None:
