@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from repo_server import config
-from repo_server.install import certificates, fleet, places, services, site, up
+from repo_server.install import certificates, down, fleet, places, services, site, up
 from repo_server.install.machine import InstallError, Machine
 
 ROOT = Path(__file__).parents[3]
@@ -195,6 +195,28 @@ def test_the_commands_run_as_the_right_users(machine: Machine) -> None:
         assert subprocess.run(["sh", "-n", file], check=False).returncode == 0
         assert file.stat().st_mode & 0o777 == 0o755
     assert f"REPO_SERVER_CONFIG={places.SETTINGS}" in machine.path(places.COMMANDS / "repo-server").read_text()
+
+
+def test_uninstalling_leaves_data_until_it_is_asked_for(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = certbot(tmp_path, monkeypatch, 0).with_name("units")
+    services.make(machine)
+    services.commands(machine)
+    machine.manage(places.SITE, site.text(HOST))
+    database = machine.path(places.SERVER_STATE / "repo_server.db")
+    database.touch()
+    left = list(down.uninstall(machine, purge=False))
+    assert "disable --quiet --now pi-ota-aptly.service" in called.read_text()
+    assert [
+        path for path in machine.path(places.UNITS).iterdir() if path.suffix in {".service", ".timer", ".socket"}
+    ] == []
+    assert list(machine.path(places.COMMANDS).iterdir()) == list(machine.path(places.SITE).parent.iterdir()) == []
+    assert database.exists()
+    assert f"left        {places.SERVER_STATE}: the fleet: devices, updates, API keys, audit log" in left
+    for _ in range(2):  # twice does no harm
+        assert len(list(down.uninstall(machine, purge=True))) == 1
+        assert not any(machine.path(folder).exists() for folder in down.DATA)
 
 
 def test_what_is_started_at_boot() -> None:
