@@ -188,6 +188,10 @@ check-onboarding: setup ## the line that puts the agent on a Pi, on Debian 12 an
 walk: setup ## docs/GETTING_STARTED.md as it stands there: a clean server, a clean Pi, from nothing to a second release (minutes): DEBIAN=trixie
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTHON) -m tests.walk $(DEBIAN:%=--server %)
 
+.PHONY: check-dist-upgrade
+check-dist-upgrade: setup ## a device goes from Debian 12 to 13 in place, under systemd and from Debian's mirror (a quarter of an hour)
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTEST) -x tests/onboarding/dist_upgrade.py
+
 .PHONY: test-aptly
 test-aptly: setup ## the tests of publishing with Debian 12's aptly and with Debian 13's (minutes)
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; \

@@ -123,6 +123,7 @@ def _of_system(around: Surroundings, assistant: str | None) -> list[tuple[str, C
         checks += [
             ("dpkg", lambda: doctor_system.packages(root, assistant)),
             ("current", lambda: doctor_system.release(root, assistant)),
+            ("built for", lambda: doctor_system.built_for(root, assistant, around.debian)),
             ("unit", lambda: doctor_system.units(assistant, root)),
         ]
     return checks

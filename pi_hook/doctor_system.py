@@ -13,7 +13,7 @@ from pi_hook.doctor import Finding, Level
 from pi_hook.dpkg import Dpkg, query
 from pi_hook.names import app_package
 from pi_hook.ports import ServiceError
-from pi_hook.release_dir import ReleaseDir
+from pi_hook.release_dir import ReleaseDir, read_record
 from pi_hook.verify import POLICY
 
 if TYPE_CHECKING:
@@ -99,6 +99,23 @@ def release(root: Root, assistant: str) -> Iterator[Finding]:
         )
     else:
         yield Finding("archives", Level.OK, "the .debs that a repair needs are kept")
+
+
+def built_for(root: Root, assistant: str, debian: str) -> Iterator[Finding]:
+    """After an upgrade of Debian: that the release that runs is still one for the Debian release before."""
+    releases = ReleaseDir(assistant, root)
+    if (active := releases.active()) is None:
+        return
+    target = read_record(releases.folder(active)).get("target") or {}
+    built, python = target.get("debian"), target.get("python")
+    if built in {None, debian}:
+        return
+    if root.at(f"/usr/bin/python{python}").exists():
+        words = f"{active} was built for {built} and runs with its Python {python}, which {debian} no longer mends"
+        yield Finding("built for", Level.WARN, words, f"release a newer version of {assistant} for {debian}")
+    else:
+        words = f"{active} was built for {built}, and its Python {python} is gone: it cannot start"
+        yield Finding("built for", Level.FAIL, words, f"release a newer version of {assistant} for {debian}")
 
 
 def _cached(root: Root, stem: str) -> bool:

@@ -49,8 +49,10 @@ def beat(
         if row["boot_id"] not in {heartbeat.boot_id, None}:
             clones.notice(connection, row, heartbeat, now)
         heartbeats.record(connection, row, heartbeat, interval_seconds=interval_seconds, deadlines=deadlines, now=now)
-        known = progress.known(connection, row["id"])
         has = heartbeat.assistant
+        if heartbeat.debian not in {None, row["debian"]} and has.installed is None and has.active is None:
+            progress.lost(connection, row["id"], now)
+        known = progress.known(connection, row["id"])
         facts = offers.facts(row, has.installed, has.active, known, debian=heartbeat.debian)
         name, channel = has.name, row["channel"]
         decision: Decision = Nothing()

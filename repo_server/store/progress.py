@@ -140,6 +140,27 @@ def expedite(connection: sqlite3.Connection, key: Key, version: str, now: dateti
     _anew(connection, key.device_id, key.update_id, version, now)
 
 
+def lost(connection: sqlite3.Connection, device_id: str, now: datetime) -> None:
+    """The device has lost what it installed last, with an upgrade of its system: it may install that again.
+
+    Its release has packages of its own for the new system, and so is not what had succeeded there.
+    """
+    row = connection.execute(
+        "SELECT d.update_id, d.status, u.version FROM device_updates AS d JOIN updates AS u ON u.id = d.update_id"
+        " WHERE d.device_id = ? ORDER BY d.updated_at DESC, d.update_id DESC LIMIT 1",
+        (device_id,),
+    ).fetchone()
+    if row is None or row["status"] != Status.SUCCEEDED:
+        return
+    connection.execute(
+        "UPDATE device_updates SET status = ?, granted_at = NULL, updated_at = ? WHERE device_id = ? AND update_id = ?",
+        (Status.GRANTED, times.render(now), device_id, row["update_id"]),
+    )
+    _event_of_ours(
+        connection, device_id, row["update_id"], row["version"], now, status=Status.GRANTED, reason="LOST_BY_UPGRADE"
+    )
+
+
 def _anew(connection: sqlite3.Connection, device_id: str, update_id: str, version: str, now: datetime) -> None:
     at = times.render(now)
     # The sequence stays: what is still on its way from the attempt before must not count for the new one.

@@ -6,17 +6,22 @@ Everything is real: the page, TLS, the repository that aptly publishes, systemd,
 from __future__ import annotations
 
 import hashlib
+import html
 import os
 import re
+import shutil
 import stat
-from collections.abc import Iterator
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.onboarding.fleet import Fleet, fleet, pi, publish
+from tests.onboarding.fleet import Fleet, fleet, pi, publish, whole_pi
 from tests.support.apt_root import SUITES, is_root
-from tests.support.booted import Booted
+from tests.support.booted import Booted, booted
+from tests.unit.docs.documents import ROOT, blocks
 
 pytestmark = [pytest.mark.skipif(not is_root(), reason="needs root"), pytest.mark.timeout(1200)]
 
@@ -174,3 +179,70 @@ def test_what_was_cut_off_is_taken_away_too(running: Fleet, tmp_path: Path) -> N
             assert done.returncode == 0, done.stdout
             assert system.run("dpkg-query", "-W").stdout == packages
             assert [path for path in differences(before, files(device.path)) if path not in _OF_THE_GROUP] == []
+
+
+def section(heading: str) -> str:
+    """What stands under a heading of docs/DEVICES.md."""
+    text = (ROOT / "docs/DEVICES.md").read_text(encoding="utf-8")
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_commands_by_hand(running: Fleet, tmp_path: Path, suite: str) -> None:
+    """Those of docs/DEVICES.md, in one root shell, with this server and this token."""
+    commands = [one for block in blocks(section("By hand")) if block.language == "console" for one in block.commands()]
+    token = re.search(r"pie_[A-Za-z0-9_-]+", running.page(debian=suite))
+    assert token
+    assert commands[0] == "SERVER=https://updates.example.org CHANNEL=stable TOKEN=TOKEN"
+    commands[0] = f"SERVER={running.url} CHANNEL=stable TOKEN={token[0]}"
+    assert commands[-1] == "pi-hook doctor"
+    registered = len(running.devices())
+    with pi(suite, tmp_path / "pi", running) as (device, system):
+        done = system.run("sh", "-exc", "export DEBIAN_FRONTEND=noninteractive\n" + "\n".join(commands[:-1]))
+        print(done.stdout)
+        source = device.path / "etc/apt/sources.list.d/pi-ota.sources"
+        wait_for(source.exists, lambda: system.run("journalctl", "-u", "pi-hook").stdout)
+        assert len(running.devices()) == registered + 1
+        system.run("apt-get", "update", "-o", "APT::Update::Error-Mode=any")
+        assert list(device.path.glob("etc/apt/*/pi-ota-bootstrap*")) == []
+
+
+def test_a_card_before_its_first_boot(running: Fleet, tmp_path: Path) -> None:
+    """The file that the page shows, on the boot partition of an image that the hook for mmdebstrap has made."""
+    page = running.page(gpio_pins="17")
+    shown = re.search(r'aria-label="First-boot file pi-hook.toml"><code>(.*?)</code>', page, re.DOTALL)
+    assert shown
+    registered = len(running.devices())
+    debs = tmp_path / "debs"
+    debs.mkdir()
+    for name in ("pi-hook", "pi-ota-keyring"):
+        shutil.copy(next(running.stack.public.glob(f"trixie/pool/main/p/{name}/{name}_*.deb")), debs)
+    with whole_pi("trixie", tmp_path, running) as root:
+        environment = {**os.environ, "PI_OTA_DEBS": str(debs)}
+        hook = [str(ROOT / "examples/image/mmdebstrap-hook"), str(root)]
+        made = subprocess.run(hook, env=environment, capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stdout + made.stderr
+        boot = root / "boot/firmware/pi-hook.toml"
+        boot.parent.mkdir(parents=True)
+        boot.write_text(html.unescape(shown[1]))
+        with booted(root) as system:
+            source = root / "etc/apt/sources.list.d/pi-ota.sources"
+            wait_for(source.exists, lambda: system.run("journalctl", "-u", "pi-hook").stdout)
+        assert len(running.devices()) == registered + 1
+        assert not boot.exists()
+        taken = root / "etc/pi-hook/pi-hook.d/boot.toml"
+        assert stat.S_IMODE(taken.stat().st_mode) == 0o600
+        assert "pie_" not in taken.read_text()
+        # What has been started once is no image any more.
+        refused = subprocess.run(
+            ["chroot", root, "pi-hook", "check-image"], capture_output=True, text=True, check=False
+        )
+        assert refused.returncode == 1
+        assert "identity.json is of one device" in refused.stdout
+
+
+def wait_for(seen: Callable[[], bool], what: Callable[[], str]) -> None:
+    deadline = time.monotonic() + 300
+    while not seen():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.2)

@@ -103,14 +103,42 @@ def publish(running: Fleet, work: Path) -> None:
     assert done.status == 0, done.stderr
 
 
+def release(running: Fleet, src: Path, version: str) -> None:
+    """Build, publish and announce a release for both Debian releases."""
+    settings = running.stack.settings
+    if "[server]" not in settings.read_text():
+        key = running.server.key("builder")
+        settings.write_text(f'{settings.read_text()}\n[server]\nurl = "{running.server.url}"\napi_key = "{key}"\n')
+    done = running.stack.release(src, version)
+    assert done.status == 0, done.stderr
+
+
 @contextmanager
 def pi(suite: str, work: Path, running: Fleet) -> Iterator[tuple[AptRoot, Booted]]:
     """A Pi that runs and trusts the server's certificate."""
     with AptRoot((made(f"pi-{suite}", suite, PACKAGES),), work) as device:
-        shutil.copy(running.certificate, device.path / "usr/local/share/ca-certificates/test.crt")
+        _prepare(device.path, running)
         device.run("update-ca-certificates")
-        (device.path / "etc/hosts").write_text(f"127.0.0.1 localhost {NAME} {os.uname().nodename}\n")
-        (device.path / "usr/sbin/policy-rc.d").unlink()
         subprocess.run(["umount", device.path / "proc"], check=True)
         with booted(device.path) as system:
             yield device, system
+
+
+@contextmanager
+def whole_pi(suite: str, work: Path, running: Fleet) -> Iterator[Path]:
+    """The same, not started, and in a folder of its own: an agent installs nothing on an overlay that may be gone."""
+    root = work / "root"
+    subprocess.run(["cp", "-a", made(f"pi-{suite}", suite, PACKAGES), root], check=True)
+    try:
+        _prepare(root, running)
+        subprocess.run(["chroot", root, "update-ca-certificates"], check=True, capture_output=True)
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _prepare(root: Path, running: Fleet) -> None:
+    shutil.copy(running.certificate, root / "usr/local/share/ca-certificates/test.crt")
+    (root / "etc/hosts").write_text(f"127.0.0.1 localhost {NAME} {os.uname().nodename}\n")
+    (root / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import grp
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -162,6 +163,20 @@ def sources(*problems: str | None) -> Callable[[Bench], None]:
     return apply
 
 
+def upgraded(*, python: str | None) -> Callable[[Bench], None]:
+    """Debian is another than the one that the release was built for; the Python that is left of that."""
+
+    def damage(bench: Bench) -> None:
+        record = bench.small.path / f"usr/lib/{NAME}/releases/1.0.0/release.json"
+        content = json.loads(record.read_text())
+        record.write_text(json.dumps({**content, "target": {"debian": "bookworm", "python": "3.11"}}))
+        if python is not None:
+            (bench.small.path / "usr/bin").mkdir(parents=True, exist_ok=True)
+            (bench.small.path / f"usr/bin/python{python}").touch()
+
+    return damage
+
+
 def unit(question: str, words: str) -> Callable[[Bench], None]:
     return lambda bench: bench.programs.put(
         "systemctl",
@@ -302,6 +317,15 @@ BROKEN: list[tuple[str, Callable[[Bench], Any], str, Level, str, str | None]] = 
         "would need the network",
         None,
     ),
+    (
+        "upgraded",
+        upgraded(python="3.11"),
+        "built for",
+        Level.WARN,
+        "its Python 3.11, which",
+        "release a newer version",
+    ),
+    ("left", upgraded(python=None), "built for", Level.FAIL, "its Python 3.11 is gone", "release a newer version"),
     ("unit", unit("is-active", "failed"), "unit", Level.FAIL, "pi-hook.service is failed", "journalctl -u pi-hook"),
     ("disabled", unit("is-enabled", "disabled"), "unit", Level.WARN, "is disabled", "systemctl enable pi-hook"),
     ("step", unit("is-failed", "failed"), "unit", Level.WARN, "pi-hook-recover.service has failed", "journalctl"),
@@ -408,3 +432,14 @@ def test_without_settings_the_machine_is_still_looked_at(bench: Bench) -> None:
     broken_settings(bench)
     assert {f.check for f in bench.look()} == {"settings", "clock", "keyring", "builder key", "disk", "writable"}
     assert bench.clock.wall < datetime.now(UTC)
+
+
+def test_a_fresh_device_lacks_nothing_but_a_release(bench: Bench) -> None:
+    """Before the first release there is no unit of the assistant that could be active."""
+    bench.small.forget(NAME)
+    shutil.rmtree(bench.small.path / f"usr/lib/{NAME}")
+    (bench.small.path / f"var/lib/{NAME}/current").unlink()
+    bench.programs.put("systemctl", 'case "$*" in *"is-active sample"*) echo inactive;; is-active*) echo active;;'
+                       " is-enabled*) echo enabled;; *) echo inactive;; esac")  # fmt: skip
+    assert [one.check for one in bench.look() if one.level is Level.FAIL] == []
+    assert bench.found("current").words == f"no release of {NAME} is installed yet"

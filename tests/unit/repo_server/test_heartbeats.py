@@ -276,3 +276,33 @@ def test_a_device_that_was_upgraded_is_offered_what_is_for_its_new_release(servi
     assert row["debian"] == "trixie"
     counted = service.db.connection().execute("SELECT debian, devices FROM audience_counts").fetchall()
     assert [tuple(one) for one in counted] == [("trixie", 1)]
+
+
+def test_a_release_that_an_upgrade_of_debian_has_removed_may_be_installed_again(service: Service) -> None:
+    """It is what had succeeded on the system before; on the new one it has other packages."""
+    service.register()
+    packages = announcement("1.1.0")["packages"]
+    both = [{**one, "debian": debian} for debian in ("bookworm", "trixie") for one in packages]
+    update = service.announce("1.1.0", packages=both)
+    service.db.write(lambda work: work.execute("UPDATE devices SET debian = 'bookworm'"))
+    assert service.beat("1.0.0")["offer"]["update_id"] == update
+    words = [
+        "refreshed",
+        "downloading",
+        "downloaded",
+        "installing",
+        "activating",
+        "restarting",
+        "verifying",
+        "succeeded",
+    ]
+    done = service.report(update, *(status(number, word) for number, word in enumerate(words, 1)))
+    assert done.status_code == 200
+    assert service.beat("1.1.0", active="1.1.0")["offer"] is None
+    # By hand, on the same system, it stays away; and so it does where it is still there after an upgrade.
+    assert service.beat(None, active=None)["offer"] is None
+    assert service.beat("1.1.0", active="1.1.0", debian="trixie")["offer"] is None
+    assert service.beat(None, active=None, debian="bookworm")["offer"]["update_id"] == update
+    again = service.report(update, *(status(number, word) for number, word in enumerate(words, 9)))
+    assert again.status_code == 200
+    assert service.beat("1.1.0", active="1.1.0")["offer"] is None
