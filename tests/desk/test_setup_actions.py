@@ -26,7 +26,7 @@ def test_a_new_token_lets_a_device_in_and_is_shown_once(desk: Desk) -> None:
     expect(page.get_by_role("heading", name="What goes on a Pi")).to_be_visible()
     secret = page.get_by_label("Secret of the enrollment token").inner_text().strip()
     assert secret.startswith("pie_")
-    for label in ("Lines for a shell on the Pi", re.compile("^First-boot file")):
+    for label in ("Line for a shell on the Pi", re.compile("^First-boot file")):
         assert secret in page.get_by_label(label).inner_text()
     expect(page.get_by_role("img", name="QR code")).to_be_visible()
 
