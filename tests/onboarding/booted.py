@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.onboarding.fleet import Fleet, fleet, pi, publish, whole_pi
+from tests.support.apt_repo import Keys
 from tests.support.apt_root import SUITES, is_root
 from tests.support.booted import Booted, booted
 from tests.unit.docs.documents import ROOT, blocks
@@ -239,6 +240,32 @@ def test_a_card_before_its_first_boot(running: Fleet, tmp_path: Path) -> None:
         )
         assert refused.returncode == 1
         assert "identity.json is of one device" in refused.stdout
+
+
+def test_an_agent_that_another_builder_has_signed_is_not_installed(running: Fleet, tmp_path: Path) -> None:
+    """Under the right archive key, so that apt has nothing against it."""
+    keys, tree = Keys(tmp_path / "gpg"), tmp_path / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    keys.trust(tree)
+    keys.close()
+    archive = tree / "usr/share/keyrings/pi-ota-archive-keyring.gpg"
+    answer = running.server.request("GET", "/onboarding/archive-keyring.gpg")
+    assert answer.status == 200
+    archive.write_bytes(answer.content)
+    control = "Package: pi-ota-keyring\nVersion: 9\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n"
+    (tree / "DEBIAN/control").write_text(control)
+    deb = tmp_path / "pi-ota-keyring_9_all.deb"
+    subprocess.run(["dpkg-deb", "-Zxz", "--root-owner-group", "--build", tree, deb], check=True, capture_output=True)
+    agent = next(running.stack.public.glob("trixie/pool/main/p/pi-hook/pi-hook_*.deb"))
+    for one in (deb, agent):
+        done = running.stack.run("agent", str(one), "--channel", "other")
+        assert done.status == 0, done.stderr
+    with pi("trixie", tmp_path / "pi", running) as (device, system):
+        refused = system.run("sh", "-c", f"{running.line().strip()} --channel other", check=False)
+        assert refused.returncode == 1
+        assert "pi-hook does not carry the signature of this fleet's builder, and was not installed" in refused.stdout
+        assert not (device.path / "usr/bin/pi-hook").exists()
+        assert not (device.path / "etc/pi-hook").exists()
 
 
 def wait_for(seen: Callable[[], bool], what: Callable[[], str]) -> None:
