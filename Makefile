@@ -192,6 +192,11 @@ walk: setup ## docs/GETTING_STARTED.md as it stands there: a clean server, a cle
 check-dist-upgrade: setup ## a device goes from Debian 12 to 13 in place, under systemd and from Debian's mirror (a quarter of an hour)
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTEST) -x tests/onboarding/dist_upgrade.py
 
+.PHONY: check-debian
+check-debian: setup ## the agent's source package on Debian 12 and 13: build, lintian, upgrade, purge, autopkgtest: SUITES="trixie" (minutes)
+	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; $$sudo $(PYTHON) -m tests.debian_package \
+	  $(if $(SUITES),--suites "$(SUITES)") $(if $(PREVIOUS),--previous "$(PREVIOUS)")
+
 .PHONY: test-aptly
 test-aptly: setup ## the tests of publishing with Debian 12's aptly and with Debian 13's (minutes)
 	@sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo --preserve-env"; \

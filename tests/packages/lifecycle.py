@@ -6,37 +6,24 @@ what has changed.
 
 from __future__ import annotations
 
-import hashlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from debian.deb822 import Deb822
 from debian.debfile import DebFile
 
 from tests.support.apt_root import AptRoot, base
+from tests.support.traces import changed, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_OF_THE_SYSTEM = (
-    "root/",
-    "tmp/",
-    "proc/",
-    "var/cache/",
-    "var/lib/apt/",
-    "var/lib/dpkg/",
-    "var/log/",
-    # a system user stays: a number that files elsewhere may still have is not given away again
-    *(f"etc/{name}" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid", ".pwd.lock")),
-)
+    from pathlib import Path
 
 
 def wrong(name: str, debian: str, first: Sequence[Path], second: Sequence[Path], work: Path) -> Iterator[str]:
     """A sentence for everything that is not as it should be."""
     with AptRoot((base(debian),), work) as device:
         _bring_dependencies(device, [*first, *second])
-        before = _state(device.upper)
+        before = state(device.upper)
         for debs in (first, second):
             yield from _install(device, name, debs)
         layers = sorted({_package(deb) for deb in (*first, *second)} - {name})
@@ -47,12 +34,8 @@ def wrong(name: str, debian: str, first: Sequence[Path], second: Sequence[Path],
         left = device.run("dpkg-query", "--show", f"{name}*", check=False).stdout
         if "no packages found" not in left:
             yield f"{name} on {debian}: dpkg still knows of {left.strip()}"
-        after = _state(device.upper)
-        yield from (
-            f"{name} on {debian} left behind or changed /{path}"
-            for path in sorted(after.keys() | before.keys())
-            if after.get(path) != before.get(path)
-        )
+        after = state(device.upper)
+        yield from (f"{name} on {debian} left behind or changed /{path}" for path in changed(before, after))
 
 
 def _install(device: AptRoot, name: str, debs: Sequence[Path]) -> Iterator[str]:
@@ -108,22 +91,3 @@ def _package(deb: Path) -> str:
 
 def _version(deb: Path) -> str:
     return deb.name.split("_")[1]
-
-
-def _state(upper: Path) -> dict[str, str]:
-    """What differs from the base system, as path -> content; a file that was there and is gone is a device node."""
-    found = {}
-    for where, folders, names in os.walk(upper):
-        for name in (*folders, *names):
-            path = Path(where, name)
-            relative = str(path.relative_to(upper))
-            if f"{relative}/".startswith(_OF_THE_SYSTEM) or relative.startswith(_OF_THE_SYSTEM):
-                continue
-            if path.is_symlink():
-                found[relative] = f"link {path.readlink()}"
-            elif path.is_dir():
-                # overlay copies a folder up whenever something in it changes: its being there says nothing
-                continue
-            else:
-                found[relative] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "gone"
-    return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -82,13 +81,12 @@ def wrong(debian: str, first: Sequence[Path], second: Sequence[Path], work: Path
         device.run("apt-get", "update")
         wanted = ["dbus-user-session", "libpam-systemd", "systemd-sysv"]
         device.run("apt-get", "install", "--yes", "--no-install-recommends", *wanted)
-        (device.path / "usr/sbin/policy-rc.d").unlink()
         (device.path / "root/debs").mkdir()
         for deb in {*first, *second}:
             shutil.copy(deb, device.path / "root/debs")
         shutil.copytree(CHECKOUT / "pi_hook", device.path / "usr/lib/python3/dist-packages/pi_hook")
         (device.path / "root/program.py").write_text(_PROGRAM)
-        subprocess.run(["umount", device.path / "proc"], check=True)
+        device.let_boot()
         with booted(device.path) as system:
             done = system.run("python3", "/root/program.py", NAME, check=False)
         if done.returncode:

@@ -15,11 +15,16 @@ def build_agent(version: str, folder: Path) -> Path:
     checkout = folder / "checkout"
     for part in ("debian", "pi_hook"):
         shutil.copytree(CHECKOUT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+    call_it(version, checkout)
+    subprocess.run([str(checkout / "debian/build"), str(folder / "out")], check=True, capture_output=True)
+    return next((folder / "out").glob(f"pi-hook_{version}_all.deb"))
+
+
+def call_it(version: str, checkout: Path) -> None:
+    """Make the agent of a checkout another version, in its changelog and in its program."""
     changelog = checkout / "debian/changelog"
     text = changelog.read_text(encoding="utf-8")
     changelog.write_text(re.sub(r"^pi-hook \([^)]+\)", f"pi-hook ({version})", text, count=1), encoding="utf-8")
     package = checkout / "pi_hook/__init__.py"
     text = package.read_text(encoding="utf-8")
     package.write_text(re.sub(r'__version__ = "[^"]+"', f'__version__ = "{version}"', text), encoding="utf-8")
-    subprocess.run([str(checkout / "debian/build"), str(folder / "out")], check=True, capture_output=True)
-    return next((folder / "out").glob(f"pi-hook_{version}_all.deb"))

@@ -48,7 +48,14 @@ def base(suite: str) -> Path:
 
 def made(name: str, suite: str, packages: Sequence[str]) -> Path:
     """The folder of a suite's base system with these packages, made where it is missing; ``name`` is for it alone."""
-    key = hashlib.sha256(" ".join([suite, *packages]).encode()).hexdigest()[:12]
+    words = [f"--include={','.join(packages)}", "--aptopt=APT::Install-Recommends false"]
+    words += [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("man", "doc", "locale")]
+    return bootstrapped(name, suite, packages, ["--variant=minbase", *words])
+
+
+def bootstrapped(name: str, suite: str, known_by: Sequence[str], options: Sequence[str]) -> Path:
+    """The folder of the base system ``name``, made by mmdebstrap where there is none of the key ``known_by``."""
+    key = hashlib.sha256(" ".join([suite, *known_by]).encode()).hexdigest()[:12]
     folder = CACHE / f"{name}-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f"{name}.lock").open("w") as lock:
@@ -58,11 +65,8 @@ def made(name: str, suite: str, packages: Sequence[str]) -> Path:
         for old in CACHE.glob(f"{name}-*"):
             shutil.rmtree(old, ignore_errors=True)
         making = CACHE / f"{name}-making"
-        words = ["--quiet", "--variant=minbase", f"--include={','.join(packages)}"]
-        words += ["--aptopt=APT::Install-Recommends false"]
-        words += [f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("man", "doc", "locale")]
         shutil.rmtree(making, ignore_errors=True)  # of a run that was cut off
-        mmdebstrap(words, suite, making)
+        mmdebstrap(["--quiet", *options], suite, making)
         making.rename(folder)
     return folder
 
@@ -104,6 +108,12 @@ class AptRoot:
                 )
         shutil.copy("/etc/resolv.conf", self.path / "etc/resolv.conf")
         return self
+
+    def let_boot(self) -> None:
+        """Leave ``/proc`` to the system's own systemd, and let packages start their services under it."""
+        (self.path / "etc/hosts").write_text("127.0.0.1 localhost\n")  # an installer's work; mmdebstrap writes none
+        (self.path / "usr/sbin/policy-rc.d").unlink()
+        subprocess.run(["umount", str(self.path / "proc")], check=True)
 
     def freeze(self) -> tuple[Path, ...]:
         """End the system but keep what it became, as the lower layers of others."""

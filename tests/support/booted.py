@@ -19,11 +19,16 @@ class Booted:
     leader: int
     """Its first process."""
 
+    @property
+    def inside(self) -> list[str]:
+        """The words in front of a command that is to run inside."""
+        environment = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
+        return ["nsenter", "--all", "--target", str(self.leader), *environment]
+
     def run(self, *command: str, check: bool = True, seconds: float = 600) -> subprocess.CompletedProcess[str]:
         """Run a command inside; both streams together in ``stdout``."""
-        environment = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
         done = subprocess.run(
-            ["nsenter", "--all", "--target", str(self.leader), *environment, *command],
+            [*self.inside, *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,1 @@
+"""What `make check-debian` does: the agent's source package, looked at as Debian people would."""
