@@ -41,9 +41,9 @@ class Report:
         row = Row(suite, step, tuple(wrong), words, round(now - self._began, 1))
         self._began = now
         self.rows.append(row)
-        print(f"{suite:<10}{step:<15}{row.result:<8}{words}", flush=True)
+        print(f"{suite:<10}{step:<23}{row.result:<8}{words}", flush=True)
         for sentence in row.wrong:
-            print(f"{'':<25}{sentence}", flush=True)
+            print(f"{'':<33}{sentence}", flush=True)
 
     @contextmanager
     def step(self, suite: str, step: str) -> Iterator[list[str]]:

@@ -18,7 +18,7 @@ def test_steps_as_lines_and_as_json(capsys: pytest.CaptureFixture[str], tmp_path
     report.add("bookworm", "lintian", [], "0 errors, 0 warnings")
     report.add("trixie", "purge", ["left behind or changed: /etc/pi-hook"], "as before")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "bookworm  lintian        ok      0 errors, 0 warnings"
+    assert lines[0] == "bookworm  lintian                ok      0 errors, 0 warnings"
     assert lines[1].split() == ["trixie", "purge", "FAILED", "as", "before"]
     assert lines[2].strip() == "left behind or changed: /etc/pi-hook"
     assert report.failed == 1
