@@ -9,7 +9,7 @@ from dataclasses import dataclass
 _TAG = re.compile(r"([EWIPXCOM]): (\S+(?: source| changes| buildinfo)?): (\S+)(.*)")
 _LEVELS = {"E": "errors", "W": "warnings", "I": "infos", "P": "pedantic", "O": "overridden"}
 _SUMMARY = re.compile(r"(\S+)\s+(PASS|FAIL|SKIP|FLAKY)(?:\s+(.*))?")
-_PIUPARTS = re.compile(r"(?:\d+m[\d.]+s )?ERROR: (.*)")
+_PIUPARTS = re.compile(r"(?:\d+m[\d.]+s )?ERROR: (FAIL: .*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +79,4 @@ def piuparts(printed: str) -> list[str]:
             found.append(line.strip())
             continue
         within = match is not None
-    return [line for line in found if line != "piuparts run ends."]
+    return found

@@ -80,4 +80,6 @@ def test_what_piuparts_found() -> None:
         "/var/lib/pi-hook/\t not owned",
         "FAIL: Installation and purging test.",
     ]
-    assert findings.piuparts("0m21.0s INFO: PASS: All tests.\n") == []
+    # A symlink of systemd's own, which leads nowhere in a system without a keyboard.
+    warned = "0m9.1s ERROR: WARN: Broken symlinks:\n  /etc/vconsole.conf -> default/keyboard\n"
+    assert findings.piuparts(f"{warned}0m21.0s INFO: PASS: All tests.\n") == []
