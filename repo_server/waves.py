@@ -14,7 +14,6 @@ from __future__ import annotations
 import bisect
 import hashlib
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -245,10 +244,15 @@ def failures_left(limit: FailureLimit, failures: int, finished: int) -> int | No
         return 0
     ways = [limit.count - failures] if limit.count is not None else []
     if limit.percent is not None and limit.percent < _ALL:
-        share = (limit.percent * finished - _ALL * failures) / (_ALL - limit.percent)
-        # Rounded as ``reached`` rounds, which has the last word.
-        near = max(limit.minimum - failures, math.ceil(share) - 1, 1)
-        ways.append(next(more for more in itertools.count(near) if limit.reached(failures + more, finished + more)))
+        # Searched for and not computed: ``reached`` rounds, and has the last word.
+        below, more = 0, 1
+        while not limit.reached(failures + more, finished + more):
+            below, more = more, 2 * more
+        while more - below > 1:
+            middle = (below + more) // 2
+            reached = limit.reached(failures + middle, finished + middle)
+            below, more = (below, middle) if reached else (middle, more)
+        ways.append(more)
     elif limit.percent is not None and failures == finished:
         ways.append(max(limit.minimum - failures, 1))
     return min(ways, default=None)

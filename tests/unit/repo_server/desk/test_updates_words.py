@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from repo_server import standing, waves
@@ -149,6 +149,7 @@ LIMITS = st.builds(
 
 
 @given(LIMITS, st.integers(0, 40), st.integers(0, 40))
+@example(FailureLimit(percent=99.99999999999999, minimum=1), 0, 7)
 def test_failures_left_is_the_first_number_that_reaches_the_limit(
     limit: FailureLimit, failures: int, good: int
 ) -> None:
