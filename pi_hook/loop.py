@@ -71,7 +71,7 @@ class Loop:
         self._selector.unregister(descriptor)
 
     def stop(self) -> None:
-        """End ``run`` after the actions at hand."""
+        """End ``run`` after the action at hand: what else is readable or due is left for whoever comes next."""
         self._stopping = True
 
     def run(self) -> None:
@@ -83,9 +83,12 @@ class Loop:
     def run_once(self) -> None:
         """Wait for the next event, then do everything that is readable and everything that is due."""
         for key, _ in self._wait(self._selector, self._pause()):
+            # systemd ends the programs that wait for our steps together with us: that is not the steps' end.
+            if self._stopping:
+                return
             key.data()
         now = self._monotonic()
-        while self._timers and self._timers[0].due <= now:
+        while not self._stopping and self._timers and self._timers[0].due <= now:
             timer = heapq.heappop(self._timers)
             action, timer.action = timer.action, None
             if action is not None:

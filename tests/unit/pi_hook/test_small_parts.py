@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import selectors
 import socket
 import stat
 from dataclasses import replace
@@ -257,6 +258,25 @@ class TestLoop:
         os.close(read)
         os.close(write)
         loop.close()
+
+    def test_nothing_is_done_any_more_once_it_is_to_stop(self) -> None:
+        clock = FakeClock()
+        seen: list[str] = []
+
+        def wait(selector: selectors.BaseSelector, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
+            loop.stop()  # as the handler of a signal that comes meanwhile
+            return selector.select(timeout)
+
+        loop = Loop(lambda: clock.monotonic, wait)
+        read, write = os.pipe()
+        os.write(write, b".")
+        loop.add_reader(read, lambda: seen.append("the end of a program that got the signal, too"))
+        loop.after(0, lambda: seen.append("timer"))
+        loop.run()
+        assert seen == []
+        loop.close()
+        os.close(read)
+        os.close(write)
 
 
 def test_the_host_tells_its_debian_name(tmp_path: Path) -> None:
