@@ -25,6 +25,8 @@ def install(machine: Machine, host: str | None, tls: str, email: str | None) -> 
     fleet.settings(machine, host)
     services.commands(machine)
     admin_key = fleet.database(machine)
+    if admin_key is not None:  # at once: it is written nowhere, and what comes next may fail
+        yield f"admin key   {admin_key}   (shown this once; sign in with it at https://{host}/)"
     fleet.copied(machine)
     fleet.builder(machine, host)
     services.make(machine)
@@ -32,8 +34,6 @@ def install(machine: Machine, host: str | None, tls: str, email: str | None) -> 
     certificates.own(machine, host, datetime.now(UTC))
     site.make(machine, host)
     wait_until_ready()
-    if admin_key is not None:
-        yield f"admin key   {admin_key}   (shown this once; sign in with it at https://{host}/)"
     if tls == "certbot":
         certificates.public(machine, host, email)
         machine.run("systemctl", "reload", "nginx")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from repo_server import config
-from repo_server.install import certificates, down, fleet, places, services, site, up
+from repo_server.install import accounts, certificates, down, fleet, places, services, site, up
 from repo_server.install.machine import InstallError, Machine
 
 ROOT = Path(__file__).parents[3]
@@ -186,6 +186,19 @@ def test_settings_are_written_once_and_hold(machine: Machine) -> None:
 def test_a_name_that_no_certificate_is_made_for(host: str | None) -> None:
     with pytest.raises(InstallError, match=r"updates\.example\.org"):
         up._name(host)
+
+
+def test_the_first_key_is_told_where_a_later_step_fails(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Machine) -> None:
+        raise InstallError("the units do not start")
+
+    monkeypatch.setattr(accounts, "make", lambda _: None)
+    monkeypatch.setattr(fleet, "database", lambda _: "pik_first")
+    monkeypatch.setattr(fleet, "copied", fails)
+    told: list[str] = []
+    with pytest.raises(InstallError, match="do not start"):
+        told.extend(up.install(machine, HOST, "own", None))
+    assert [line for line in told if "pik_first" in line]
 
 
 def test_the_commands_run_as_the_right_users(machine: Machine) -> None:
