@@ -20,7 +20,7 @@ from demo.ports import free_port
 from tests.support.apt_root import CHECKOUT, AptRoot, made
 from tests.support.aptly import BuilderStack, builder_stack
 from tests.support.booted import Booted, booted
-from tests.support.nginx import running_nginx, self_signed
+from tests.support.nginx import running_nginx, self_signed, site
 from tests.support.server import RunningServer, running_server
 
 NAME = "updates.example.test"
@@ -82,15 +82,12 @@ def fleet(folder: Path) -> Iterator[Fleet]:
     """All of it, in ``folder``."""
     certificate, key = self_signed(folder, NAME)
     port = free_port()
+    settings = {"REPO_SERVER_TRUSTED_PROXIES": "127.0.0.1", "REPO_SERVER_ACCEL_PREFIX": "/_repo/"}
     with (
         builder_stack(targets=("trixie/amd64", "bookworm/amd64")) as stack,
-        running_server(folder, repository=stack.public, environ={"REPO_SERVER_TRUSTED_PROXIES": "127.0.0.1"}) as server,
+        running_server(folder, repository=stack.public, environ=settings) as server,
     ):
-        front = (
-            f"server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}; ssl_certificate_key {key};\n"
-            f"  location / {{ proxy_pass http://127.0.0.1:{server.port}; proxy_set_header Host $http_host;\n"
-            "    proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme; } }\n"
-        )
+        front = site(folder, (certificate, key), port, server=server.port, public=stack.public)
         with running_nginx(folder, front, port):
             yield Fleet(server, stack, port, certificate)
 

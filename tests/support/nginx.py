@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from demo.ports import free_port
+
+_SHIPPED = Path(__file__).resolve().parents[2] / "repo_server" / "nginx"
+
 
 def self_signed(folder: Path, *names: str) -> tuple[Path, Path]:
     """A certificate for localhost (and further names) and its key, new in ``folder``."""
@@ -22,6 +26,40 @@ def self_signed(folder: Path, *names: str) -> tuple[Path, Path]:
         check=True, capture_output=True,
     )  # fmt: skip
     return certificate, key
+
+
+def site(
+    folder: Path,
+    pair: tuple[Path, Path],
+    tls: int,
+    *,
+    server: int = 8000,
+    plain: int | None = None,
+    public: Path = Path("/var/lib/pi-ota-builder/aptly/public"),
+    more: str = "",
+) -> str:
+    """The shipped site with ports on loopback and paths of a test in the place of an installed server's.
+
+    ``pair`` is certificate and key, ``tls``, ``plain`` and ``server`` are ports, ``more`` is added as a file of
+    ``/etc/nginx/pi-ota.d`` would be.
+    """
+    text = (_SHIPPED / "pi-ota.conf").read_text(encoding="utf-8")
+    for before, after in {
+        "127.0.0.1:8000": f"127.0.0.1:{server}",
+        "listen 80;": f"listen 127.0.0.1:{plain or free_port()};",
+        "    listen [::]:80;\n": "",
+        "listen 443 ssl": f"listen 127.0.0.1:{tls} ssl",
+        "    listen [::]:443 ssl;\n": "",
+        "/etc/pi-ota/tls/server.pem": str(pair[0]),
+        "/etc/pi-ota/tls/server.key": str(pair[1]),
+        "/etc/pi-ota/tls/ca.crt": str(pair[0]),
+        "/var/lib/pi-ota-acme": str(folder / "acme"),
+        "    include /etc/nginx/pi-ota.d/*.conf;\n": more,
+        "/var/lib/pi-ota-builder/aptly/public/": f"{public}/",
+    }.items():
+        assert before in text, before
+        text = text.replace(before, after)
+    return text
 
 
 @contextmanager

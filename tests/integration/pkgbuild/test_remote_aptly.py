@@ -9,30 +9,22 @@ from pathlib import Path
 
 from demo.ports import free_port
 from tests.support.aptly import ROOT, BuilderStack, builder_stack
-from tests.support.nginx import running_nginx, self_signed
+from tests.support.nginx import running_nginx, self_signed, site
 
 NGINX = ROOT / "repo_server" / "nginx"
 
 
 def front(folder: Path, stack: BuilderStack, port: int) -> str:
-    """Both of the repository's examples together, as docs/SERVER.md says: TLS, the server, and aptly beside it."""
-    certificate, key = self_signed(folder)
+    """Both of the shipped examples together, as docs/SERVER.md says: TLS, the server, and aptly beside it."""
     (folder / "htpasswd").write_text("builder:{PLAIN}secret\n")
-    text = (NGINX / "pi-ota.conf").read_text()
+    aptly = (NGINX / "pi-ota-aptly.conf").read_text()
     for before, after in {
-        "listen 80;": f"listen 127.0.0.1:{free_port()};",
-        "    listen [::]:80;\n": "",
-        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-        "    listen [::]:443 ssl;\n": "",
-        "/etc/pi-ota/tls/server.pem": str(certificate),
-        "/etc/pi-ota/tls/server.key": str(key),
-        "    include /etc/nginx/pi-ota.d/*.conf;\n": (NGINX / "pi-ota-aptly.conf").read_text(),
         "/etc/nginx/pi-ota-aptly.htpasswd": str(folder / "htpasswd"),
         "/var/lib/pi-ota-builder/aptly/api.sock": f"{stack.state}/aptly/api.sock",
     }.items():
-        assert before in text, before
-        text = text.replace(before, after)
-    return text
+        assert before in aptly, before
+        aptly = aptly.replace(before, after)
+    return site(folder, self_signed(folder), port, more=aptly)
 
 
 def test_a_builder_elsewhere_releases_through_tls_and_a_password(

@@ -16,11 +16,10 @@ import pytest
 
 from demo.ports import free_port
 from tests.integration.repo_server.conftest import Fleet, enrolled
-from tests.support.nginx import running_nginx, self_signed
+from tests.support.nginx import running_nginx, self_signed, site
 from tests.support.server import ROOT, Reply, RunningServer, running_server
 
 UNITS = sorted((ROOT / "repo_server" / "systemd").iterdir())
-NGINX = ROOT / "repo_server" / "nginx" / "pi-ota.conf"
 DEB = "trixie/pool/main/s/sample/sample_1.0+b1_arm64.deb"
 CONTENT = bytes(range(256)) * 2048
 
@@ -93,22 +92,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         deb.parent.mkdir(parents=True)
         deb.write_bytes(CONTENT)
         port, plain = free_port(), free_port()
-        example = NGINX.read_text()
-        for before, after in {
-            "127.0.0.1:8000": f"127.0.0.1:{server.port}",
-            "listen 80;": f"listen 127.0.0.1:{plain};",
-            "    listen [::]:80;\n": "",
-            "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-            "    listen [::]:443 ssl;\n": "",
-            "/etc/pi-ota/tls/server.pem": str(certificate),
-            "/etc/pi-ota/tls/server.key": str(key),
-            "/etc/pi-ota/tls/ca.crt": str(certificate),
-            "/var/lib/pi-ota-acme": str(folder / "acme"),
-            "/etc/nginx/pi-ota.d": str(folder / "more"),
-            "/var/lib/pi-ota-builder/aptly/public/": f"{server.repository}/",
-        }.items():
-            assert before in example
-            example = example.replace(before, after)
+        example = site(folder, (certificate, key), port, server=server.port, plain=plain, public=server.repository)
         with running_nginx(folder, example, port):
             made = Front(server, port, certificate, plain)
             assert made.request("GET", "/readyz").status == 200
