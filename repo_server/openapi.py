@@ -76,7 +76,7 @@ _CALLERS = {
     Asks.SESSION: "a session",
     Asks.DEVICE: "the device in the address",
     Asks.ENROLLMENT: "a new device, with an enrollment token",
-    Asks.REPOSITORY: "a device, or an API key of any role",
+    Asks.REPOSITORY: "a device, an API key of any role, or, for what a new Pi needs first, an enrollment token",
     Asks.LOOPBACK: "programs on the server's own machine; everybody else: ",
 }
 _ANSWER_HEADERS = {
