@@ -62,7 +62,7 @@ def copies(settings: Settings, now: datetime) -> Iterator[Finding]:
     try:
         newest = backups.newest(folder)
     except OSError as error:
-        yield Finding(check, Level.WARN, f"{folder}: {error.strerror}", "sudo make -C /opt/pi-ota install-server")
+        yield Finding(check, Level.WARN, f"{folder}: {error.strerror}", installed.AGAIN)
         return
     if newest is None:
         yield Finding(check, Level.WARN, f"there is no copy of the database in {folder}", again)
@@ -83,7 +83,7 @@ def repository(settings: Settings) -> Iterator[Finding]:
             check,
             Level.FAIL,
             f"{folder} cannot be read",
-            "sudo usermod --append --groups pi-ota-builder pi-ota-server; sudo systemctl restart pi-ota-server",
+            f"sudo usermod --append --groups {places.BUILDER} {places.SERVER}; sudo systemctl restart pi-ota-server",
         )
     elif next(freshness.suites(folder), None) is None:
         yield Finding(check, Level.WARN, f"nothing is published in {folder} yet", _PUBLISH)
